@@ -1,0 +1,1 @@
+//! The record accumulator of a Kafka producer: batches, memory and deliveries, without I/O.

@@ -1,0 +1,1 @@
+//! An in-memory Apache Kafka broker for tests, quick starts and simulation.

@@ -1,0 +1,3 @@
+//! The `ottla` program.
+
+fn main() {}

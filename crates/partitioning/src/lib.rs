@@ -1,0 +1,1 @@
+//! Kafka partitioners: Java's, librdkafka's and your own.

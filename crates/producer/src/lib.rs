@@ -1,0 +1,1 @@
+//! A complete producer for Apache Kafka.

@@ -1,0 +1,1 @@
+//! The Apache Kafka wire protocol: every message at every version, record batches and their codecs, without I/O.

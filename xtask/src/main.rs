@@ -1,0 +1,3 @@
+//! Everything that builds, checks and tests Ottla.
+
+fn main() {}
