@@ -1,3 +1,35 @@
-//! Everything that builds, checks and tests Ottla.
+//! Everything that builds, checks and tests Ottla: `cargo xtask <command>`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod maven;
+mod project;
+
+/// Everything that builds, checks and tests Ottla.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
+    Jars(maven::Arguments),
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Jars(arguments) => maven::run(&arguments),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Command::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line for people: causes follow on the same line (`{:#}`), a backtrace helps nobody here.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
