@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod kafka;
 mod maven;
 mod project;
 
@@ -13,12 +14,16 @@ mod project;
 enum Command {
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
     Jars(maven::Arguments),
+    /// Start or end a real Kafka on 127.0.0.1.
+    #[command(subcommand)]
+    Kafka(kafka::Action),
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Jars(arguments) => maven::run(&arguments),
+            Self::Kafka(action) => kafka::run(action),
         }
     }
 }

@@ -51,7 +51,11 @@ pub(crate) struct Library {
 
 impl Library {
     fn in_folder(folder: &Path, version: &str) -> Self {
-        Self { lib: folder.join("lib"), logging: folder.join("logging"), version: version.to_owned() }
+        Self {
+            lib: folder.join("lib"),
+            logging: folder.join("logging"),
+            version: version.to_owned(),
+        }
     }
 
     /// The class path of tools and clients, as Java wants it (Java expands the `*`, not a shell).
@@ -74,7 +78,11 @@ impl Library {
     pub(crate) fn jar(&self, name: &str) -> anyhow::Result<PathBuf> {
         let jar = self.lib.join(format!("{name}-{}.jar", self.version));
         if !jar.is_file() {
-            bail!("{} is not there: remove {} to fetch it again", jar.display(), self.lib.display());
+            bail!(
+                "{} is not there: remove {} to fetch it again",
+                jar.display(),
+                self.lib.display()
+            );
         }
         Ok(jar)
     }
@@ -132,7 +140,10 @@ fn fetch(version: &str, folder: &Path) -> anyhow::Result<()> {
 fn require_maven() -> anyhow::Result<()> {
     match Command::new("mvn").arg("-v").stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!("`mvn -v` failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        Ok(output) => bail!(
+            "`mvn -v` failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!("Maven is not installed: `mvn` is not in the PATH (Debian: apt-get install maven)")
         }
@@ -176,7 +187,9 @@ fn jars_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

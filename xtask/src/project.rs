@@ -6,22 +6,26 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// The root of the checkout.
+/// The root of the checkout that this xtask was built from.
 pub(crate) fn root() -> PathBuf {
-    // Set by `cargo run`, and right also when the checkout moved after xtask was built; the path from build time is for
-    // an xtask that is started without cargo.
-    let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&manifest).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    // Not the variable's value at run time: under `cargo test` that is another package's folder.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_path_buf()
 }
 
 /// The folder for what cargo builds, where logs and data of test clusters go too.
 pub(crate) fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(target.unwrap_or_else(|| "target".into()))
 }
 
 /// The folder for downloads that outlive a clone: `OTTLA_CACHE`, or `ottla` in the user's cache.
 pub(crate) fn cache() -> PathBuf {
-    let from = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     from("OTTLA_CACHE")
         .or_else(|| from("XDG_CACHE_HOME").map(|cache| cache.join("ottla")))
         .or_else(|| from("HOME").map(|home| home.join(".cache/ottla")))
@@ -43,7 +47,10 @@ pub(crate) fn cargo() -> Command {
 /// Runs `command` to its end, its output going where ours goes; an exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = describe(command);
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run `{shown}`"))?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
@@ -53,10 +60,17 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 /// Runs `command` to its end and returns its standard output; an exit code other than 0 is an error with what it said.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let shown = describe(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run `{shown}`"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run `{shown}`"))?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
-        bail!("`{shown}` failed ({}): {}", output.status, String::from_utf8_lossy(&said).trim());
+        bail!(
+            "`{shown}` failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&said).trim()
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed what is not UTF-8"))
 }
@@ -64,7 +78,10 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 /// A command as people would type it, short enough for one line.
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let line = words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
     match line.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -1,0 +1,318 @@
+//! A cluster of real brokers, for as long as its value lives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::Signal;
+
+use super::node::{self, Node};
+use super::properties::{self, Ports};
+use super::{java, ports, probe};
+use crate::maven::{self, Library};
+use crate::project;
+
+/// One node answers about 8 s after nothing on an idle machine; this is for three on a busy one.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// How often a start asks whether the brokers answer.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often a start looks for other ports after somebody took one between the look and the broker's bind.
+const PORT_ATTEMPTS_MAX: usize = 3;
+
+/// What cluster to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Kafka's version.
+    pub(crate) version: String,
+    /// 1, or 3 with settings under which acked records survive one dead node.
+    pub(crate) nodes: usize,
+    /// The first of two ports for each node; free ones when absent.
+    pub(crate) port: Option<u16>,
+    /// Where data and logs go; a new folder, removed at the end, when absent.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            version: maven::DEFAULT_VERSION.to_owned(),
+            nodes: 1,
+            port: None,
+            folder: None,
+        }
+    }
+}
+
+/// Running brokers. Dropping it kills them; so does the end of our process, whatever ends it (see [`super::guard`]).
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    library: Library,
+    /// Removed with the cluster; absent when the caller chose the folder.
+    own_folder: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until every broker answers and sees all others.
+    pub(crate) fn start(options: &Options) -> anyhow::Result<Self> {
+        java::require()?;
+        let version = &options.version;
+        if !runs_on_kraft(version) {
+            bail!("Kafka {version} needs ZooKeeper; versions from 3.3 on can be started");
+        }
+        let library = maven::library(version)?;
+        let folder = options.folder.clone().unwrap_or_else(scoped_folder);
+        for attempt in 1.. {
+            let mut cluster = Self::create(options, library.clone(), &folder)?;
+            match cluster.bring_up() {
+                Ok(()) => return Ok(cluster),
+                Err(error)
+                    if options.port.is_none() && attempt < PORT_ATTEMPTS_MAX && lost_a_port(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// The addresses of all brokers, as `bootstrap.servers` wants them.
+    pub(crate) fn bootstrap(&self) -> String {
+        let addresses = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.ports.broker));
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// The jars that the brokers run from.
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The folder in which node `id` (from 1) keeps its partitions.
+    pub(crate) fn data(&self, id: usize) -> PathBuf {
+        self.node(id).data()
+    }
+
+    /// `kill -9` for node `id` (from 1).
+    pub(crate) fn kill_node(&mut self, id: usize) -> anyhow::Result<()> {
+        self.node_mut(id).kill()
+    }
+
+    /// Freezes node `id`: it keeps its connections and answers nothing.
+    pub(crate) fn stop_node(&self, id: usize) -> anyhow::Result<()> {
+        self.node(id).signal(Signal::STOP)
+    }
+
+    /// Lets a frozen node go on.
+    pub(crate) fn continue_node(&self, id: usize) -> anyhow::Result<()> {
+        self.node(id).signal(Signal::CONT)
+    }
+
+    /// Starts node `id` again, with its data and its ports. [`Cluster::wait`] says when it is back.
+    pub(crate) fn restart_node(&mut self, id: usize) -> anyhow::Result<()> {
+        self.node_mut(id).kill()?;
+        let library = self.library.clone();
+        self.node_mut(id).start(&library)
+    }
+
+    /// Waits until every broker answers and sees all others.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_MAX;
+        let count = self.nodes.len();
+        for node in &mut self.nodes {
+            while !probe::brokers_seen(node.ports.broker).is_ok_and(|seen| seen >= count) {
+                node.check_alive()?;
+                if Instant::now() > deadline {
+                    bail!(
+                        "node {} of Kafka did not answer within {} s",
+                        node.id,
+                        START_MAX.as_secs()
+                    );
+                }
+                thread::sleep(POLL_INTERVAL);
+            }
+            node.check_alive()?;
+        }
+        Ok(())
+    }
+
+    /// Lets the brokers live on after us, until [`kill_in`] is called for their folder.
+    pub(crate) fn detach(mut self) {
+        self.own_folder = None;
+        self.nodes.iter_mut().for_each(Node::detach);
+    }
+
+    /// Writes the folders of all nodes.
+    fn create(options: &Options, library: Library, folder: &Path) -> anyhow::Result<Self> {
+        let count = options.nodes;
+        let ports = match options.port {
+            Some(first) => ports::from(first, 2 * count)?,
+            None => ports::free(2 * count)?,
+        };
+        // The brokers' ports stand first, so that `--port 9092 --nodes 3` gives 9092, 9093 and 9094.
+        let ports: Vec<_> = (0..count)
+            .map(|i| Ports {
+                broker: ports[i],
+                controller: ports[count + i],
+            })
+            .collect();
+        // Three nodes of 700 MB and a build fit in the 8 GB of a usual machine.
+        let heap_mb = if count == 1 { 1024 } else { 700 };
+        clear(folder)?;
+        let mut nodes = Vec::with_capacity(count);
+        for id in 1..=count {
+            let of_node = node_folder(folder, id);
+            let properties = properties::node(id, &ports, &of_node.join("data"));
+            nodes.push(Node::create(id, ports[id - 1], of_node, heap_mb, &properties)?);
+        }
+        let own_folder = options.folder.is_none().then(|| folder.to_path_buf());
+        Ok(Self {
+            nodes,
+            library,
+            own_folder,
+        })
+    }
+
+    /// Formats, starts and awaits all nodes.
+    fn bring_up(&mut self) -> anyhow::Result<()> {
+        let cluster_id = random_uuid();
+        let library = &self.library;
+        thread::scope(|scope| {
+            let formats: Vec<_> = self
+                .nodes
+                .iter()
+                .map(|node| scope.spawn(|| node.format(library, &cluster_id)))
+                .collect();
+            // A panic in there is one of ours.
+            formats
+                .into_iter()
+                .try_for_each(|format| format.join().expect("formatting does not panic"))
+        })?;
+        self.nodes.iter_mut().try_for_each(|node| node.start(library))?;
+        self.wait()
+    }
+
+    fn node(&self, id: usize) -> &Node {
+        &self.nodes[id - 1]
+    }
+
+    fn node_mut(&mut self, id: usize) -> &mut Node {
+        &mut self.nodes[id - 1]
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        // What a failed test left is worth a look.
+        if let Some(folder) = self.own_folder.take().filter(|_| !thread::panicking()) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Kills all nodes that were started in `folder`, and removes their data but not their logs; says how many ran.
+pub(crate) fn kill_in(folder: &Path) -> anyhow::Result<usize> {
+    let mut killed = 0;
+    for of_node in node_folders(folder)? {
+        killed += usize::from(node::kill_noted(&of_node)?);
+        let data = of_node.join("data");
+        if data.exists() {
+            fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+        }
+    }
+    Ok(killed)
+}
+
+/// Removes what earlier nodes left in `folder`; an error if one still runs there.
+fn clear(folder: &Path) -> anyhow::Result<()> {
+    for of_node in node_folders(folder)? {
+        if node::noted_process(&of_node).is_some() {
+            bail!(
+                "a cluster runs in {}: `cargo xtask kafka down` ends it",
+                folder.display()
+            );
+        }
+        fs::remove_dir_all(&of_node).with_context(|| format!("cannot remove {}", of_node.display()))?;
+    }
+    Ok(())
+}
+
+fn node_folder(folder: &Path, id: usize) -> PathBuf {
+    folder.join(format!("node-{id}"))
+}
+
+/// The folders of nodes in `folder`: only what [`Node::create`] made, so that `--dir` cannot cost anybody's files.
+fn node_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let folders = (1..=9).map(|id| node_folder(folder, id));
+    Ok(folders
+        .filter(|of_node| of_node.join("node.properties").is_file())
+        .collect())
+}
+
+/// A folder of its own for each cluster of this process.
+fn scoped_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    project::target().join(format!("kafka/run/{}-{number}", process::id()))
+}
+
+/// A UUID as Kafka writes it: 128 bits in the alphabet of base64url. The first is a letter: tools take a `-` for a flag.
+fn random_uuid() -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text: String = (0..21)
+        .map(|_| char::from(ALPHABET[fastrand::usize(..64)]))
+        .collect();
+    text.replace_range(..1, "K");
+    // 21 digits of 6 bits and one of 2, which stand in the upper half of their digit.
+    text.push(char::from(ALPHABET[16 * fastrand::usize(..4)]));
+    text
+}
+
+/// Whether `version` is 3.3, the first with KRaft for production, or newer.
+fn runs_on_kraft(version: &str) -> bool {
+    let mut numbers = version
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) >= (3, 3)
+}
+
+fn lost_a_port(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("Address already in use") || text.contains("BindException")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_one_of_kafkas() {
+        for _ in 0..200 {
+            let uuid = random_uuid();
+            assert_eq!(uuid.len(), 22);
+            assert!(uuid.ends_with(['A', 'Q', 'g', 'w']), "{uuid}");
+            assert!(!uuid.starts_with('-'), "{uuid}");
+        }
+    }
+
+    #[test]
+    fn old_versions_are_refused() {
+        for (version, runs) in [
+            ("4.3.1", true),
+            ("3.9.1", true),
+            ("3.3.0", true),
+            ("3.2.3", false),
+            ("x", false),
+        ] {
+            assert_eq!(runs_on_kraft(version), runs, "{version}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A real Apache Kafka on 127.0.0.1: `cargo xtask kafka up` and `down`, and [`Cluster`] for our own tests.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+pub(crate) use cluster::{Cluster, Options};
+
+use crate::maven;
+use crate::project;
+
+mod cluster;
+mod guard;
+pub(crate) mod java;
+mod node;
+mod ports;
+mod probe;
+mod properties;
+
+/// What to do with the cluster.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Start a cluster in the background; the last line printed is its bootstrap address.
+    ///
+    /// It begins empty. Interrupted or failing before that line, it leaves nothing running.
+    Up(UpArguments),
+    /// End the cluster that `up` started, and remove its data (its logs stay).
+    Down {
+        /// The folder given to `up`.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Which cluster `up` starts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpArguments {
+    /// The version of Kafka, 3.3 or newer.
+    #[arg(long, default_value = maven::DEFAULT_VERSION)]
+    version: String,
+    /// How many nodes: 1, or 3 with settings under which acked records survive one dead node.
+    #[arg(long, default_value = "1", value_parser = ["1", "3"])]
+    nodes: String,
+    /// Where data and logs go [default: target/kafka/run/up].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The first of two ports for each node, first the brokers' [default: free ports].
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// `cargo xtask kafka`.
+pub(crate) fn run(action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Up(arguments) => up(arguments),
+        Action::Down { dir } => down(dir),
+    }
+}
+
+fn up(arguments: UpArguments) -> anyhow::Result<()> {
+    let options = Options {
+        version: arguments.version,
+        nodes: arguments.nodes.parse().context("a number of nodes")?,
+        port: arguments.port,
+        folder: Some(folder(arguments.dir)?),
+    };
+    let cluster = Cluster::start(&options)?;
+    let bootstrap = cluster.bootstrap();
+    cluster.detach();
+    println!("{bootstrap}");
+    Ok(())
+}
+
+fn down(dir: Option<PathBuf>) -> anyhow::Result<()> {
+    let folder = folder(dir)?;
+    match cluster::kill_in(&folder)? {
+        0 => eprintln!("no cluster runs in {}", folder.display()),
+        1 => eprintln!("1 node ended"),
+        count => eprintln!("{count} nodes ended"),
+    }
+    Ok(())
+}
+
+/// The folder of `up` and `down`, whole: the path is how a broker's process is known again.
+fn folder(dir: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let folder = dir.unwrap_or_else(|| project::target().join("kafka/run/up"));
+    std::path::absolute(&folder).with_context(|| format!("not a folder: {}", folder.display()))
+}

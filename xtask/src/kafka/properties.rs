@@ -1,0 +1,119 @@
+//! The `node.properties` of one node.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The ports of one node, all on 127.0.0.1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    /// For clients and the other brokers.
+    pub(crate) broker: u16,
+    /// For the controllers' quorum.
+    pub(crate) controller: u16,
+}
+
+/// What node `id` (from 1) of `all` is started with. Each node is broker and controller.
+pub(crate) fn node(id: usize, all: &[Ports], data: &Path) -> String {
+    let ports = all[id - 1];
+    let voters: Vec<_> = (1..)
+        .zip(all)
+        .map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller))
+        .collect();
+    let mut text = String::new();
+    let mut set = |key: &str, value: &str| {
+        // A `String` takes everything.
+        let _ = writeln!(text, "{key}={value}");
+    };
+    set("process.roles", "broker,controller");
+    set("node.id", &id.to_string());
+    set("controller.quorum.voters", &voters.join(","));
+    set("controller.listener.names", "CONTROLLER");
+    set(
+        "listeners",
+        &format!(
+            "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
+            ports.broker, ports.controller
+        ),
+    );
+    set(
+        "advertised.listeners",
+        &format!("PLAINTEXT://127.0.0.1:{}", ports.broker),
+    );
+    set(
+        "listener.security.protocol.map",
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    );
+    set("log.dirs", &escape(&data.to_string_lossy()));
+    set("group.initial.rebalance.delay.ms", "0");
+    let (replicas, in_sync) = if all.len() >= 3 { ("3", "2") } else { ("1", "1") };
+    for internal in [
+        "offsets.topic",
+        "transaction.state.log",
+        "share.coordinator.state.topic",
+    ] {
+        set(&format!("{internal}.replication.factor"), replicas);
+    }
+    for internal in ["transaction.state.log", "share.coordinator.state.topic"] {
+        set(&format!("{internal}.min.isr"), in_sync);
+    }
+    if all.len() >= 3 {
+        // What a record needs to survive one dead node, with a failover of seconds instead of half a minute.
+        set("default.replication.factor", replicas);
+        set("min.insync.replicas", in_sync);
+        set("unclean.leader.election.enable", "false");
+        set("replica.lag.time.max.ms", "6000");
+        set("broker.session.timeout.ms", "4000");
+        set("broker.heartbeat.interval.ms", "1000");
+    }
+    text
+}
+
+/// A value as `java.util.Properties` reads it back.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_nodes_know_each_other_and_survive_one() {
+        let all: Vec<_> = (0..3)
+            .map(|i| Ports {
+                broker: 100 + i,
+                controller: 200 + i,
+            })
+            .collect();
+        let text = node(2, &all, Path::new("/data/2"));
+        for line in [
+            "node.id=2",
+            "controller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202",
+            "listeners=PLAINTEXT://127.0.0.1:101,CONTROLLER://127.0.0.1:201",
+            "log.dirs=/data/2",
+            "min.insync.replicas=2",
+            "transaction.state.log.min.isr=2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_node_replicates_nothing_and_listens_on_loopback_only() {
+        let text = node(
+            1,
+            &[Ports {
+                broker: 100,
+                controller: 200,
+            }],
+            Path::new("/data"),
+        );
+        assert!(text.contains("offsets.topic.replication.factor=1\n"), "{text}");
+        assert!(!text.contains("min.insync.replicas"), "{text}");
+        assert_eq!(
+            text.matches("://").count(),
+            text.matches("://127.0.0.1:").count(),
+            "{text}"
+        );
+    }
+}
