@@ -1,0 +1,113 @@
+//! What the network asks of the I/O around it.
+
+use crate::{Endpoint, Segments};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::{fmt, io};
+
+/// One attempt to connect to a node, and the connection that comes of it. A new attempt has a new id, so that what
+/// belongs to an older one is recognised and ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl ConnectionId {
+    /// A small number that no two open connections share: an index for tables of the I/O. It is used again by later
+    /// connections, after the [`IoAction::Close`] or the failure that ended this one.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// What the I/O has to do, in this order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum IoAction {
+    /// Look the host up, then call [`crate::Network::handle_resolved`].
+    Resolve {
+        /// For which attempt.
+        connection: ConnectionId,
+        /// The host to look up; the port goes into the addresses.
+        endpoint: Arc<Endpoint>,
+    },
+    /// Connect, with everything below Kafka's protocol (TCP, TLS), then call [`crate::Network::handle_connected`] or
+    /// [`crate::Network::handle_connect_failed`].
+    Dial {
+        /// For which attempt.
+        connection: ConnectionId,
+        /// The host's name, which TLS has to verify.
+        endpoint: Arc<Endpoint>,
+        /// Where to connect to.
+        address: SocketAddr,
+    },
+    /// Write after what was to be written before, and call [`crate::Network::handle_written`] as bytes are taken.
+    Write {
+        /// To which connection.
+        connection: ConnectionId,
+        /// The frame's length and the request's header: it goes first.
+        header: Bytes,
+        /// The request's body.
+        body: Segments,
+    },
+    /// Drop everything of this connection at once: a lookup, a dial, unwritten bytes, the socket. No further input is
+    /// due for it.
+    Close {
+        /// Which one.
+        connection: ConnectionId,
+    },
+}
+
+impl IoAction {
+    /// Which connection it is for.
+    pub fn connection(&self) -> ConnectionId {
+        match self {
+            IoAction::Resolve { connection, .. }
+            | IoAction::Dial { connection, .. }
+            | IoAction::Write { connection, .. }
+            | IoAction::Close { connection } => *connection,
+        }
+    }
+}
+
+/// Why I/O failed: the class and the operating system's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IoFailure {
+    /// The class of the failure.
+    pub kind: io::ErrorKind,
+    /// What to show.
+    pub message: String,
+}
+
+impl IoFailure {
+    /// The other side ended the stream in order.
+    pub fn end_of_stream() -> IoFailure {
+        IoFailure {
+            kind: io::ErrorKind::UnexpectedEof,
+            message: "the broker closed the connection".to_owned(),
+        }
+    }
+}
+
+impl From<io::Error> for IoFailure {
+    fn from(error: io::Error) -> IoFailure {
+        IoFailure {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for IoFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,265 @@
+//! One connection's requests and answers: headers, correlation, what is written and what is due.
+
+use crate::error::{NetworkErrorKind, SendError};
+use crate::frame::FrameReader;
+use crate::{NetworkConfig, OutgoingRequest};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ottla_time::Time;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The key of Produce, whose answers have a limit of their own.
+const PRODUCE: i16 = 0;
+/// The key of ApiVersions, whose answers never have tagged fields in their header.
+pub(crate) const API_VERSIONS: i16 = 18;
+/// Correlation ids from here to `i32::MAX` are left to SASL, as in the Java client (`SaslClientAuthenticator`).
+const CORRELATION_ID_RESERVED: i32 = 2_147_483_640;
+/// Headers are cut from blocks of this size: one allocation for about a hundred requests.
+const HEADER_BLOCK_BYTES: usize = 4_096;
+
+/// Who is waiting for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The session, before it is ready.
+    ApiVersions,
+    /// The client, under its own number.
+    Client(u64),
+}
+
+/// A request that was handed to the I/O and is not complete.
+#[derive(Debug)]
+pub(crate) struct Outstanding {
+    pub(crate) purpose: Purpose,
+    pub(crate) api_key: i16,
+    pub(crate) timeout: Duration,
+    correlation_id: i32,
+    flexible_answer: bool,
+    expects_response: bool,
+    bytes_total: usize,
+    bytes_unwritten: usize,
+    deadline: Time,
+}
+
+impl Outstanding {
+    /// Whether a byte of it was taken by the I/O.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.bytes_unwritten < self.bytes_total
+    }
+}
+
+/// The requests of one connection in the order in which they were sent, and the stream of answers.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    correlation_id_next: i32,
+    outstanding: VecDeque<Outstanding>,
+    /// How many of the oldest are wholly written.
+    written_count: usize,
+    bytes_unwritten: usize,
+    /// Whether the I/O could not take everything at once.
+    has_backlog: bool,
+    frames: FrameReader,
+}
+
+/// What is the same for all sessions of a client.
+#[derive(Debug)]
+pub(crate) struct HeaderWriter {
+    /// The client's id as the header has it: a nullable string, never compact, whatever the version.
+    client_id_field: Bytes,
+    block: BytesMut,
+}
+
+impl HeaderWriter {
+    /// `client_id` has at most `i16::MAX` bytes: [`NetworkConfig`] was checked.
+    pub(crate) fn new(client_id: Option<&str>) -> HeaderWriter {
+        let mut field = BytesMut::new();
+        match client_id {
+            Some(id) => {
+                field.put_i16(id.len() as i16);
+                field.put_slice(id.as_bytes());
+            }
+            None => field.put_i16(-1),
+        }
+        HeaderWriter {
+            client_id_field: field.freeze(),
+            block: BytesMut::new(),
+        }
+    }
+
+    /// The frame's length and the request's header, or `None` if the frame were too long.
+    fn write(&mut self, request: &OutgoingRequest, correlation_id: i32) -> Option<Bytes> {
+        let header_bytes = 8 + self.client_id_field.len() + usize::from(request.flexible);
+        let length = i32::try_from(request.body.bytes_total().checked_add(header_bytes)?).ok()?;
+        if self.block.capacity() < 4 + header_bytes {
+            self.block = BytesMut::with_capacity(HEADER_BLOCK_BYTES.max(4 + header_bytes));
+        }
+        self.block.put_i32(length);
+        self.block.put_i16(request.api_key);
+        self.block.put_i16(request.api_version);
+        self.block.put_i32(correlation_id);
+        self.block.put_slice(&self.client_id_field);
+        if request.flexible {
+            // No tagged fields.
+            self.block.put_u8(0);
+        }
+        Some(self.block.split().freeze())
+    }
+}
+
+impl Session {
+    /// Queues a request and returns its header, which goes in front of its body.
+    pub(crate) fn send(
+        &mut self,
+        purpose: Purpose,
+        request: &OutgoingRequest,
+        headers: &mut HeaderWriter,
+        now: Time,
+    ) -> Result<Bytes, SendError> {
+        let correlation_id = self.correlation_id_next;
+        let header = headers.write(request, correlation_id).ok_or(SendError::TooLong)?;
+        self.correlation_id_next = match correlation_id.wrapping_add(1) {
+            CORRELATION_ID_RESERVED => i32::MIN,
+            next => next,
+        };
+        let bytes_total = header.len() + request.body.bytes_total();
+        self.bytes_unwritten += bytes_total;
+        self.outstanding.push_back(Outstanding {
+            purpose,
+            api_key: request.api_key,
+            timeout: request.timeout,
+            correlation_id,
+            flexible_answer: request.flexible && request.api_key != API_VERSIONS,
+            expects_response: request.expects_response,
+            bytes_total,
+            bytes_unwritten: bytes_total,
+            deadline: now + request.timeout,
+        });
+        Ok(header)
+    }
+
+    /// The I/O took `count` bytes. Calls `complete` for each request that needs no more than that, and returns whether
+    /// a backlog is gone now.
+    pub(crate) fn written(&mut self, mut count: usize, mut complete: impl FnMut(Purpose)) -> bool {
+        self.bytes_unwritten = self.bytes_unwritten.saturating_sub(count);
+        while let Some(request) = self.outstanding.get_mut(self.written_count) {
+            let taken = count.min(request.bytes_unwritten);
+            request.bytes_unwritten -= taken;
+            count -= taken;
+            if request.bytes_unwritten > 0 {
+                break;
+            }
+            if request.expects_response {
+                self.written_count += 1;
+            } else if let Some(done) = self.outstanding.remove(self.written_count) {
+                complete(done.purpose);
+            }
+        }
+        let had_backlog = self.has_backlog;
+        self.has_backlog = self.bytes_unwritten > 0;
+        had_backlog && !self.has_backlog
+    }
+
+    /// The next answer in `input`, with the request it answers; `None` when `input` is used up.
+    pub(crate) fn next_answer(
+        &mut self,
+        input: &mut Bytes,
+        config: &NetworkConfig,
+    ) -> Result<Option<(Purpose, Bytes)>, NetworkErrorKind> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let Some(oldest) = self.outstanding.front() else {
+            return Err(NetworkErrorKind::Unsolicited);
+        };
+        if self.written_count == 0 {
+            return Err(if oldest.expects_response && oldest.is_touched() {
+                NetworkErrorKind::AnsweredBeforeWritten
+            } else {
+                NetworkErrorKind::Unsolicited
+            });
+        }
+        let bytes_max = match (oldest.purpose, oldest.api_key) {
+            (Purpose::ApiVersions, _) => config.setup_frame_bytes_max,
+            (_, PRODUCE) => config.produce_frame_bytes_max,
+            _ => config.frame_bytes_max,
+        };
+        let Some(mut frame) = self.frames.next(input, bytes_max)? else {
+            return Ok(None);
+        };
+        // The frame reader gives no frame shorter than a correlation id.
+        let received = frame.get_i32();
+        if received != oldest.correlation_id {
+            return Err(NetworkErrorKind::CorrelationMismatch {
+                expected: oldest.correlation_id,
+                received,
+            });
+        }
+        if oldest.flexible_answer {
+            skip_tagged_fields(&mut frame)?;
+        }
+        let purpose = oldest.purpose;
+        self.outstanding.pop_front();
+        self.written_count -= 1;
+        Ok(Some((purpose, frame)))
+    }
+
+    /// Gives every outstanding request more time.
+    pub(crate) fn extend_deadlines(&mut self, by: Duration) {
+        for request in &mut self.outstanding {
+            request.deadline += by;
+        }
+    }
+
+    /// The outstanding request whose deadline comes first.
+    pub(crate) fn most_urgent(&self) -> Option<(&Outstanding, Time)> {
+        let request = self.outstanding.iter().min_by_key(|request| request.deadline)?;
+        Some((request, request.deadline))
+    }
+
+    pub(crate) fn outstanding_count(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    pub(crate) fn bytes_unwritten(&self) -> usize {
+        self.bytes_unwritten
+    }
+
+    /// Ends the session: what was outstanding, oldest first.
+    pub(crate) fn into_outstanding(self) -> impl Iterator<Item = Outstanding> {
+        self.outstanding.into_iter()
+    }
+}
+
+/// Skips the tagged fields of an answer's header: Kafka has none there yet.
+fn skip_tagged_fields(frame: &mut Bytes) -> Result<(), NetworkErrorKind> {
+    let malformed = || NetworkErrorKind::Malformed {
+        detail: "tagged fields of the header".to_owned(),
+    };
+    let count = unsigned_varint(frame).ok_or_else(malformed)?;
+    // A field takes two bytes at least, so a count that is too high ends with the frame.
+    for _ in 0..count {
+        let _tag = unsigned_varint(frame).ok_or_else(malformed)?;
+        let length = unsigned_varint(frame).ok_or_else(malformed)? as usize;
+        if length > frame.len() {
+            return Err(malformed());
+        }
+        frame.advance(length);
+    }
+    Ok(())
+}
+
+/// An unsigned varint of up to 32 bits, or `None` if the bytes end or it is longer.
+pub(crate) fn unsigned_varint(input: &mut Bytes) -> Option<u32> {
+    let mut value = 0_u32;
+    for shift in (0..35).step_by(7) {
+        let byte = *input.first()?;
+        input.advance(1);
+        if shift == 28 && byte > 0x0f {
+            return None;
+        }
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
