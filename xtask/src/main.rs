@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod interrupt;
 mod kafka;
 mod maven;
 mod project;
@@ -21,6 +22,7 @@ enum Command {
 
 impl Command {
     fn run(self) -> anyhow::Result<()> {
+        interrupt::end_on_signals()?;
         match self {
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),

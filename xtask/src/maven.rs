@@ -120,9 +120,9 @@ fn fetch(version: &str, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&lib).with_context(|| format!("cannot create {}", lib.display()))?;
     fs::create_dir_all(&logging)?;
     fs::write(folder.join("pom.xml"), POM)?;
-    project::output(
+    run_maven(
         Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies"])
+            .args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"])
             .arg(format!("-Dkafka.version={version}"))
             .arg(format!("-DoutputDirectory={}", lib.display()))
             .current_dir(folder),
@@ -149,6 +149,27 @@ fn require_maven() -> anyhow::Result<()> {
         }
         Err(error) => Err(error).context("cannot run `mvn`"),
     }
+}
+
+fn run_maven(command: &mut Command) -> anyhow::Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run `mvn`")?;
+    if !output.status.success() {
+        // Its first error says what is wrong; the others are advice about Maven.
+        let said = String::from_utf8_lossy(&output.stdout);
+        let error = said.split_once("[ERROR] ").map_or(&*said, |(_, error)| error);
+        bail!(
+            "mvn: {}",
+            error
+                .lines()
+                .next()
+                .unwrap_or("no reason given")
+                .trim_end_matches(" -> [Help 1]")
+        );
+    }
+    Ok(())
 }
 
 /// Gives `fetched` its final name, unless another process was faster.
