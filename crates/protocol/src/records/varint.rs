@@ -1,0 +1,158 @@
+//! The variable-length integers of records: zig-zag, seven bits to a byte, least significant first.
+
+use super::RecordSink;
+
+/// Bytes that any integer of this format takes at most.
+pub(super) const SIZE_MAX: usize = 10;
+
+/// Maps small negative numbers to small positive ones.
+#[inline]
+pub(super) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// The zig-zag form of a length. Lengths are `i32` on the wire; [`super::RecordSize`] holds what keeps them so.
+#[inline]
+pub(super) const fn zigzag_len(len: usize) -> u64 {
+    (len as u64) << 1
+}
+
+#[inline]
+const fn unzigzag(value: u64) -> i64 {
+    ((value >> 1) as i64) ^ -((value & 1) as i64)
+}
+
+/// Bytes that `value` takes, which is already in zig-zag form.
+#[inline]
+pub(super) const fn size(value: u64) -> usize {
+    // ceil(bits / 7) without a division: 9/64 is close enough to 1/7 for up to 64 bits.
+    let highest_bit = 63 - (value | 1).leading_zeros() as usize;
+    (highest_bit * 9 + 73) / 64
+}
+
+/// Integers assembled on the stack, so that the sink is called once for several.
+pub(super) struct Stack {
+    bytes: [u8; STACK_SIZE],
+    len: usize,
+}
+
+/// A power of two, so that masking an index proves it in bounds; the most that [`super::RecordRef`] assembles at once
+/// is a length (5), the attributes (1), a timestamp delta (10), an offset delta (5), a null key (1) and a value's
+/// length (5).
+pub(super) const STACK_SIZE: usize = 32;
+
+impl Stack {
+    #[inline]
+    pub(super) const fn new() -> Stack {
+        Stack {
+            bytes: [0; STACK_SIZE],
+            len: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn byte(&mut self, byte: u8) {
+        self.bytes[self.len & (STACK_SIZE - 1)] = byte;
+        self.len += 1;
+    }
+
+    /// Appends `value`, which is already in zig-zag form.
+    #[inline]
+    pub(super) const fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
+
+    #[inline]
+    pub(super) fn put_into<S: RecordSink>(self, sink: &mut S) {
+        debug_assert!(self.len <= STACK_SIZE);
+        sink.put_short(&self.bytes, self.len);
+    }
+}
+
+/// Reads an integer of up to `bits` bits from the front of `bytes`: the value and the bytes it took, or nothing if the
+/// bytes end first, or it is longer than `bits` bits take.
+#[inline]
+pub(super) fn read(bytes: &[u8], bits: u32) -> Option<(i64, usize)> {
+    let mut value = 0u64;
+    let most = (bits as usize).div_ceil(7).min(SIZE_MAX);
+    for (index, &byte) in bytes.iter().take(most).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            // Java keeps the low 32 (or 64) bits of the last byte and drops the rest.
+            let value = if bits == 32 {
+                value & u64::from(u32::MAX)
+            } else {
+                value
+            };
+            return Some((unzigzag(value), index + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(value: i64, bytes: &[u8]) {
+        let mut stack = Stack::new();
+        stack.varint(zigzag(value));
+        let mut written = Vec::new();
+        stack.put_into(&mut written);
+        assert_eq!(written, bytes, "{value}");
+        assert_eq!(size(zigzag(value)), bytes.len(), "{value}");
+        assert_eq!(read(&written, 64), Some((value, bytes.len())));
+        for end in 0..bytes.len() {
+            assert_eq!(read(&written[..end], 64), None);
+        }
+    }
+
+    #[test]
+    fn known_values() {
+        check(0, &[0]);
+        check(-1, &[1]);
+        check(1, &[2]);
+        check(63, &[126]);
+        check(-64, &[127]);
+        check(64, &[128, 1]);
+        check(8191, &[254, 127]);
+        check(8192, &[128, 128, 1]);
+        check(i64::from(i32::MAX), &[254, 255, 255, 255, 15]);
+        check(i64::from(i32::MIN), &[255, 255, 255, 255, 15]);
+        check(i64::MAX, &[254, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+        check(i64::MIN, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+    }
+
+    #[test]
+    fn overlong_integers_are_refused() {
+        assert_eq!(read(&[0x80, 0x80, 0x80, 0x80, 0x80, 0], 32), None);
+        assert_eq!(read(&[0x80; 11], 64), None);
+        assert_eq!(read(&[0x80, 0x80, 0x80, 0x80, 0], 32), Some((0, 5)));
+    }
+
+    #[test]
+    fn size_is_exact_at_every_bit() {
+        for bit in 0..64 {
+            let value = 1u64 << bit;
+            assert_eq!(size(value), bit / 7 + 1);
+            assert_eq!(size(value - 1), (bit.max(1) - 1) / 7 + 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(value: i64) {
+            let mut stack = Stack::new();
+            stack.varint(zigzag(value));
+            let mut written = Vec::new();
+            stack.put_into(&mut written);
+            prop_assert_eq!(written.len(), size(zigzag(value)));
+            prop_assert_eq!(read(&written, 64), Some((value, written.len())));
+        }
+    }
+}
