@@ -14,6 +14,8 @@ mod request;
 mod segments;
 mod session;
 mod timer;
+#[cfg(feature = "tokio")]
+pub mod transport;
 mod versions;
 
 pub use action::{ConnectionId, IoAction, IoFailure};
