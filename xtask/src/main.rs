@@ -4,28 +4,37 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod codegen;
 mod interrupt;
 mod kafka;
+mod layers;
 mod maven;
+mod metadata;
 mod project;
 
 /// Everything that builds, checks and tests Ottla.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Write the Rust types of all Kafka messages, from the schemas in the jar of kafka-clients.
+    Codegen(codegen::Arguments),
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
     Jars(maven::Arguments),
     /// Start or end a real Kafka on 127.0.0.1.
     #[command(subcommand)]
     Kafka(kafka::Action),
+    /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
+    Layers,
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         interrupt::end_on_signals()?;
         match self {
+            Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
+            Self::Layers => layers::run(),
         }
     }
 }
