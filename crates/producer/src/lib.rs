@@ -1,1 +1,3 @@
 //! A complete producer for Apache Kafka.
+
+pub mod config;

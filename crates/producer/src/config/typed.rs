@@ -1,0 +1,241 @@
+//! The configuration as typed values.
+
+use super::choices::{Acks, PartitionerKind, SecurityProtocol};
+use super::endpoint::BootstrapServer;
+use super::error::ConfigError;
+use super::rules;
+use super::settings::{Reading, Setting, Settings};
+use super::table::definition;
+use ottla_protocol::compression::{Codec, Compression};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Declares the configuration's fields and their getters: name, type and how the value comes out of the settings.
+macro_rules! config {
+    ($($(#[$about:meta])* $name:ident: $type:ty = $read:expr;)+) => {
+        /// A checked configuration: what [`ConfigBuilder`](super::ConfigBuilder) makes.
+        ///
+        /// Each getter names its key. Durations have the resolution of milliseconds that the keys have.
+        #[derive(Clone)]
+        pub struct Config {
+            settings: Settings,
+            bootstrap_servers: Vec<BootstrapServer>,
+            $($name: $type,)+
+        }
+
+        impl Config {
+            fn read(settings: Settings, bootstrap_servers: Vec<BootstrapServer>) -> Config {
+                $(let $name: $type = { let read: fn(&Settings) -> $type = $read; read(&settings) };)+
+                Config { settings, bootstrap_servers, $($name,)+ }
+            }
+
+            $($(#[$about])* pub fn $name(&self) -> $type { self.$name })+
+        }
+    };
+}
+
+config! {
+    /// When a broker answers that it has a batch (`acks`).
+    acks: Acks = |settings| choice(settings, "acks");
+    /// Bytes that a batch may grow to, at least 1 (`batch.size`).
+    batch_size: usize = |settings| settings.bytes("batch.size").max(1);
+    /// Bytes of records that may wait for the brokers (`buffer.memory`).
+    buffer_memory: u64 = |settings| settings.integer("buffer.memory").max(0).cast_unsigned();
+    /// The codec of the batches and its level (`compression.type`, `compression.<codec>.level`).
+    codec: Codec = codec;
+    /// How long a connection may be idle (`connections.max.idle.ms`); `None` for ever.
+    connections_max_idle: Option<Duration> = |settings| match settings.integer("connections.max.idle.ms") {
+        ..0 => None,
+        _ => Some(settings.millis("connections.max.idle.ms")),
+    };
+    /// The time from `send` within which a record's outcome is known (`delivery.timeout.ms`).
+    delivery_timeout: Duration = |settings| settings.millis("delivery.timeout.ms");
+    /// Whether batches carry a producer id and sequences (`enable.idempotence`, and no other key in its way).
+    enable_idempotence: bool = rules::idempotence_in_effect;
+    /// How long a batch that is not full waits for more (`linger.ms`), at most 2³¹ − 1 ms as in Java.
+    linger: Duration = |settings| settings.millis("linger.ms").min(MILLIS_MAX);
+    /// How long `send` may wait for metadata and memory (`max.block.ms`).
+    max_block: Duration = |settings| settings.millis("max.block.ms");
+    /// Unanswered requests on a connection, at least 1 (`max.in.flight.requests.per.connection`).
+    max_in_flight: usize = |settings| settings.bytes("max.in.flight.requests.per.connection").max(1);
+    /// The largest request and the largest record, in bytes (`max.request.size`).
+    max_request_size: usize = |settings| settings.bytes("max.request.size");
+    /// The age at which metadata is fetched again (`metadata.max.age.ms`).
+    metadata_max_age: Duration = |settings| settings.millis("metadata.max.age.ms");
+    /// How long after its last use a topic is forgotten (`metadata.max.idle.ms`).
+    metadata_max_idle: Duration = |settings| settings.millis("metadata.max.idle.ms");
+    /// How a record without a partition gets one (`partitioner.class`).
+    partitioner: PartitionerKind = |settings| choice(settings, "partitioner.class");
+    /// Whether faster brokers get more of the records without a key
+    /// (`partitioner.adaptive.partitioning.enable`).
+    partitioner_adaptive: bool = |settings| settings.boolean("partitioner.adaptive.partitioning.enable");
+    /// How long a broker may take nothing before it gets no records without a key
+    /// (`partitioner.availability.timeout.ms`); `None` for as long as it likes.
+    partitioner_availability_timeout: Option<Duration> =
+        |settings| Some(settings.millis("partitioner.availability.timeout.ms")).filter(|timeout| !timeout.is_zero());
+    /// Whether the default partitioner ignores keys (`partitioner.ignore.keys`).
+    partitioner_ignore_keys: bool = |settings| settings.boolean("partitioner.ignore.keys");
+    /// A socket's receive buffer in bytes (`receive.buffer.bytes`); `None` for the operating system's choice.
+    receive_buffer_bytes: Option<usize> = |settings| buffer_bytes(settings, "receive.buffer.bytes");
+    /// The first wait before connecting again (`reconnect.backoff.ms`).
+    reconnect_backoff: Duration = |settings| settings.millis("reconnect.backoff.ms");
+    /// The longest wait before connecting again (`reconnect.backoff.max.ms`); the same as the first one if only that
+    /// is set.
+    reconnect_backoff_max: Duration = |settings| settings.millis("reconnect.backoff.max.ms");
+    /// How long a broker may take for an answer (`request.timeout.ms`).
+    request_timeout: Duration = |settings| settings.millis("request.timeout.ms");
+    /// How often a batch is sent again (`retries`).
+    retries: u32 = |settings| u32::try_from(settings.integer("retries")).unwrap_or(0);
+    /// The first wait before something is tried again (`retry.backoff.ms`), at most the longest.
+    retry_backoff: Duration = |settings| settings.millis("retry.backoff.ms");
+    /// The longest wait before something is tried again (`retry.backoff.max.ms`).
+    retry_backoff_max: Duration = |settings| settings.millis("retry.backoff.max.ms");
+    /// How connections are secured (`security.protocol`).
+    security_protocol: SecurityProtocol = |settings| choice(settings, "security.protocol");
+    /// A socket's send buffer in bytes (`send.buffer.bytes`); `None` for the operating system's choice.
+    send_buffer_bytes: Option<usize> = |settings| buffer_bytes(settings, "send.buffer.bytes");
+    /// How long setting up a connection may take (`socket.connection.setup.timeout.ms`), at most the longest.
+    socket_connection_setup_timeout: Duration = |settings| settings.millis("socket.connection.setup.timeout.ms");
+    /// The longest that setting up a connection may take (`socket.connection.setup.timeout.max.ms`).
+    socket_connection_setup_timeout_max: Duration =
+        |settings| settings.millis("socket.connection.setup.timeout.max.ms");
+}
+
+/// 2³¹ − 1 ms, Java's largest `int`.
+const MILLIS_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
+impl Config {
+    /// The servers to ask first (`bootstrap.servers`), at least one.
+    pub fn bootstrap_servers(&self) -> &[BootstrapServer] {
+        &self.bootstrap_servers
+    }
+
+    /// The client's name (`client.id`), as it was set; `None` if it was not, and then `producer-N` is the custom.
+    pub fn client_id(&self) -> Option<&str> {
+        self.settings
+            .text("client.id")
+            .filter(|_| self.settings.is_set("client.id"))
+    }
+
+    /// The name of this producer's transactions (`transactional.id`).
+    pub fn transactional_id(&self) -> Option<&str> {
+        self.settings.text("transactional.id")
+    }
+
+    /// Every key of the table with its value and where that came from, by name.
+    pub fn settings(&self) -> &[Setting] {
+        self.settings.as_slice()
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Shows what was set, without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self
+            .settings()
+            .iter()
+            .filter(|setting| setting.origin().is_some());
+        let shown = set.map(|setting| (setting.definition().name, setting.value().to_string()));
+        f.write_str("Config ")?;
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+/// Applies the rules between keys and makes the configuration, if nothing was wrong; what was is in `reading`.
+pub(super) fn finish(reading: &mut Reading) -> Option<Config> {
+    rules::apply(reading);
+    let servers = bootstrap_servers(reading);
+    check_partitioner(reading);
+    check_codec(reading);
+    let settings = reading.settings.clone();
+    reading.errors.is_empty().then(|| Config::read(settings, servers))
+}
+
+fn bootstrap_servers(reading: &mut Reading) -> Vec<BootstrapServer> {
+    const KEY: &str = "bootstrap.servers";
+    let mut servers = Vec::new();
+    for element in reading.settings.list(KEY) {
+        match BootstrapServer::parse(element) {
+            Ok(server) => servers.push(server),
+            Err(reason) => {
+                let origin = reading.settings.setting(KEY).origin();
+                reading.errors.push(ConfigError::key(KEY, reason, origin));
+            }
+        }
+    }
+    let is_blamed = |error: &ConfigError| {
+        error
+            .keys_to_blame()
+            .any(|key| key == KEY || key == "metadata.broker.list")
+    };
+    if servers.is_empty() && !reading.errors.iter().any(is_blamed) {
+        reading.errors.push(ConfigError::key(
+            KEY,
+            "is not set; expected host:port, separated by commas",
+            None,
+        ));
+    }
+    servers
+}
+
+fn check_partitioner(reading: &mut Reading) {
+    const KEY: &str = "partitioner.class";
+    let settings = &reading.settings;
+    let Some(name) = settings.text(KEY) else { return };
+    if name.parse::<PartitionerKind>().is_ok() {
+        return;
+    }
+    let reason = "no such partitioner here; expected org.apache.kafka.clients.producer.RoundRobinPartitioner, or one \
+                  of random, consistent, consistent_random, murmur2, murmur2_random, fnv1a, fnv1a_random (Java's \
+                  default is used when the key is not set)";
+    if let Some(definition) = definition(KEY) {
+        let error = ConfigError::value(definition, name, reason, settings.setting(KEY).origin());
+        reading.errors.push(error);
+    }
+}
+
+fn check_codec(reading: &mut Reading) {
+    const KEY: &str = "compression.type";
+    let compression: Compression = choice(&reading.settings, KEY);
+    if compression.is_available() {
+        return;
+    }
+    let reason = format!("this codec is not compiled in; it takes the feature {compression}");
+    if let Some(definition) = definition(KEY) {
+        let origin = reading.settings.setting(KEY).origin();
+        reading
+            .errors
+            .push(ConfigError::value(definition, compression.name(), reason, origin));
+    }
+}
+
+/// The table allows only names that are choices, and `check_partitioner` checked the one key that takes others.
+fn choice<T: FromStr + Default>(settings: &Settings, key: &'static str) -> T {
+    settings
+        .text(key)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}
+
+fn codec(settings: &Settings) -> Codec {
+    let compression: Compression = choice(settings, "compression.type");
+    let level = match compression {
+        Compression::Gzip => settings.integer("compression.gzip.level"),
+        Compression::Lz4 => settings.integer("compression.lz4.level"),
+        Compression::Zstd => settings.integer("compression.zstd.level"),
+        _ => return Codec::new(compression),
+    };
+    // The table's ranges are the codecs' own.
+    let level = i32::try_from(level).ok();
+    level
+        .and_then(|level| Codec::with_level(compression, level).ok())
+        .unwrap_or_else(|| Codec::new(compression))
+}
+
+fn buffer_bytes(settings: &Settings, key: &'static str) -> Option<usize> {
+    match settings.integer(key) {
+        ..0 => None,
+        _ => Some(settings.bytes(key)),
+    }
+}
