@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod codegen;
+mod guard;
 mod interrupt;
 mod kafka;
 mod layers;
 mod maven;
 mod metadata;
 mod project;
+mod test;
 
 /// Everything that builds, checks and tests Ottla.
 #[derive(Debug, Parser)]
@@ -25,6 +27,8 @@ enum Command {
     Kafka(kafka::Action),
     /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
     Layers,
+    /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
+    Test,
 }
 
 impl Command {
@@ -35,6 +39,7 @@ impl Command {
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),
+            Self::Test => test::run(),
         }
     }
 }
@@ -42,6 +47,7 @@ impl Command {
 fn main() -> ExitCode {
     match Command::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<project::Reported>() => ExitCode::FAILURE,
         Err(error) => {
             // One line for people: causes follow on the same line (`{:#}`), a backtrace helps nobody here.
             eprintln!("error: {error:#}");

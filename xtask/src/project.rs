@@ -1,6 +1,8 @@
 //! Where things are, and how other programs are run.
 
 use std::env;
+use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -74,6 +76,18 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed what is not UTF-8"))
 }
+
+/// A failure about which everything has been said where it happened: `main` adds no line to it.
+#[derive(Debug)]
+pub(crate) struct Reported;
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl Error for Reported {}
 
 /// A command as people would type it, short enough for one line.
 fn describe(command: &Command) -> String {

@@ -49,7 +49,7 @@ impl Default for Options {
     }
 }
 
-/// Running brokers. Dropping it kills them; so does the end of our process, whatever ends it (see [`super::guard`]).
+/// Running brokers. Dropping it kills them; so does the end of our process, whatever ends it (see [`crate::guard`]).
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: Vec<Node>,

@@ -10,7 +10,6 @@ use crate::maven;
 use crate::project;
 
 mod cluster;
-mod guard;
 pub(crate) mod java;
 mod node;
 mod ports;

@@ -8,9 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::guard::Guard;
 use super::java;
 use super::properties::Ports;
+use crate::guard::Guard;
 use crate::maven::Library;
 
 /// How much of a dead broker's log is shown.

@@ -1,7 +1,7 @@
 //! A watchdog that outlives us by one `kill`.
 //!
-//! A broker must not stay behind when the process that started it is gone, however it went: by a panic, by Ctrl-C, by
-//! `kill -9`. Destructors cover only the first. Linux's parent-death signal would cover the rest, but it is sent when
+//! A broker, or a run of tests, must not stay behind when the process that started it is gone, however it went: by a
+//! panic, by Ctrl-C, by `kill -9`. Destructors cover only the first. Linux's parent-death signal would cover the rest, but it is sent when
 //! the *thread* that started the child ends (in a test that is early), it has to be set between fork and exec (unsafe
 //! code), and only Linux has it. So a shell of three words waits on a pipe that we hold open: the kernel closes the pipe
 //! when we are gone, and the shell kills the group. It runs in a process group of its own, where a Ctrl-C in the
