@@ -9,6 +9,7 @@ pub struct RecordsError {
     kind: RecordsErrorKind,
     offset: usize,
     decompressed: bool,
+    record_index: Option<usize>,
 }
 
 impl RecordsError {
@@ -18,6 +19,24 @@ impl RecordsError {
             kind,
             offset,
             decompressed: false,
+            record_index: None,
+        }
+    }
+
+    /// The same, found in a record.
+    pub(super) fn in_record(self, index: usize, decompressed: bool) -> RecordsError {
+        RecordsError {
+            record_index: Some(index),
+            decompressed,
+            ..self
+        }
+    }
+
+    /// The same, in a batch that begins at `position` of a piece of a log.
+    pub(super) fn in_batch_at(self, position: usize) -> RecordsError {
+        RecordsError {
+            offset: self.offset + position,
+            ..self
         }
     }
 
@@ -31,10 +50,15 @@ impl RecordsError {
         &self.kind
     }
 
-    /// Where, in bytes: from the start of the batch, or from the start of its decompressed records if
-    /// [`RecordsError::is_in_decompressed`].
+    /// Where, in bytes: from the start of what was decoded (a batch, or several in a row), or from the start of a
+    /// batch's decompressed records if [`RecordsError::is_in_decompressed`].
     pub fn offset(&self) -> usize {
         self.offset
+    }
+
+    /// The index in its batch of the record that is wrong, if it is one.
+    pub fn record_index(&self) -> Option<usize> {
+        self.record_index
     }
 
     /// Whether [`RecordsError::offset`] counts from the start of the decompressed records.
@@ -50,7 +74,14 @@ impl fmt::Display for RecordsError {
         } else {
             "the batch"
         };
-        write!(f, "{} (at byte {} of {place})", self.kind, self.offset)
+        match self.record_index {
+            Some(index) => write!(
+                f,
+                "record {index}: {} (at byte {} of {place})",
+                self.kind, self.offset
+            ),
+            None => write!(f, "{} (at byte {} of {place})", self.kind, self.offset),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::RecordSink;
 
-/// Bytes that any integer of this format takes at most.
-pub(super) const SIZE_MAX: usize = 10;
+/// Bytes that an integer of `bits` bits takes at most.
+pub(super) const fn size_max(bits: u32) -> usize {
+    bits.div_ceil(7) as usize
+}
 
 /// Maps small negative numbers to small positive ones.
 #[inline]
@@ -78,8 +80,7 @@ impl Stack {
 #[inline]
 pub(super) fn read(bytes: &[u8], bits: u32) -> Option<(i64, usize)> {
     let mut value = 0u64;
-    let most = (bits as usize).div_ceil(7).min(SIZE_MAX);
-    for (index, &byte) in bytes.iter().take(most).enumerate() {
+    for (index, &byte) in bytes.iter().take(size_max(bits)).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
             // Java keeps the low 32 (or 64) bits of the last byte and drops the rest.
