@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod ci;
 mod codegen;
 mod guard;
 mod interrupt;
@@ -18,6 +19,8 @@ mod test;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Run all checks that a change has to pass, and say what each took.
+    Ci(ci::Arguments),
     /// Write the Rust types of all Kafka messages, from the schemas in the jar of kafka-clients.
     Codegen(codegen::Arguments),
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
@@ -35,6 +38,7 @@ impl Command {
     fn run(self) -> anyhow::Result<()> {
         interrupt::end_on_signals()?;
         match self {
+            Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::ops::AddAssign;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
@@ -40,7 +41,9 @@ impl AddAssign for Counts {
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> anyhow::Result<()> {
+    let start = Instant::now();
     let report = all()?;
+    eprintln!("the tests took {:.1} s", start.elapsed().as_secs_f32());
     let counts = report.counts;
     if project::in_ci() {
         for line in &report.said {

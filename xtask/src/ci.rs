@@ -1,0 +1,345 @@
+//! `cargo xtask ci`: all that a change has to pass, step by step, with what each step took.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Write as _;
+use std::io;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use crate::metadata::{Package, Workspace};
+use crate::project;
+use crate::test;
+
+/// A check with its name.
+type Step = (&'static str, fn() -> anyhow::Result<()>);
+
+/// The name of the last step, which is not among the others: its last line has to be the last of all.
+const TEST: &str = "test";
+
+/// All checks before the tests, the quick ones first.
+const STEPS: &[Step] = &[
+    ("fmt", fmt),
+    ("lock file", lock_file),
+    ("layers", || xtask(&["layers"])),
+    ("codegen", || xtask(&["codegen", "--check"])),
+    ("msrv", msrv),
+    ("deny", deny),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("features", features),
+    ("crates alone", crates_alone),
+    ("package", package),
+    ("fuzz", || xtask(&["fuzz", "--smoke"])),
+];
+
+/// Which steps.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only these steps, by name.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(STEPS.iter().map(|step| step.0).chain([TEST])))]
+    steps: Vec<String>,
+}
+
+/// `cargo xtask ci`.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let wanted = |name: &str| arguments.steps.is_empty() || arguments.steps.iter().any(|step| step == name);
+    let start = Instant::now();
+    let mut summary = String::new();
+    let mut failed = false;
+    for (name, step) in STEPS.iter().filter(|step| wanted(step.0)) {
+        eprintln!("\n=== {name}");
+        let step_start = Instant::now();
+        let verdict = match step() {
+            Ok(()) => "ok",
+            Err(error) => {
+                failed = true;
+                if !error.is::<project::Reported>() {
+                    eprintln!("error: {error:#}");
+                }
+                "FAILED"
+            }
+        };
+        // A `String` takes everything.
+        let _ = writeln!(
+            summary,
+            "{verdict:>6} {:>7.1} s  {name}",
+            step_start.elapsed().as_secs_f32()
+        );
+    }
+    eprintln!(
+        "\n{summary}{:>6} {:>7.1} s  in all",
+        "",
+        start.elapsed().as_secs_f32()
+    );
+    if wanted(TEST) {
+        eprintln!("\n=== {TEST}");
+        test::run()?;
+    }
+    if failed {
+        return Err(project::Reported.into());
+    }
+    Ok(())
+}
+
+fn fmt() -> anyhow::Result<()> {
+    project::run(project::cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// The lock file says what the manifests need: everything after this uses it as it is.
+fn lock_file() -> anyhow::Result<()> {
+    project::output(project::cargo().args(["metadata", "--locked", "--format-version", "1"])).map(drop)
+}
+
+fn clippy() -> anyhow::Result<()> {
+    project::run(project::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn doc() -> anyhow::Result<()> {
+    let mut doc = project::cargo();
+    project::run(
+        doc.args(["doc", "--workspace", "--no-deps", "--all-features"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// Every feature of every crate alone, none, and all together.
+fn features() -> anyhow::Result<()> {
+    for package in Workspace::load()?
+        .packages
+        .iter()
+        .filter(|package| package.is_published())
+    {
+        for selection in selections(package) {
+            let arguments = [
+                "check",
+                "--quiet",
+                "--package",
+                &package.name,
+                "--no-default-features",
+                "--features",
+            ];
+            check_quietly(project::cargo().args(arguments).arg(&selection))
+                .with_context(|| format!("{} with the features `{selection}`", package.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// No feature, each one that is not hidden, and all of them.
+fn selections(package: &Package) -> BTreeSet<String> {
+    // `dep:x` without a feature of that name is no feature; names with an underscore in front are nobody's to choose.
+    let names = || package.features.keys().filter(|name| !name.starts_with('_'));
+    let alone = names().cloned();
+    let all = names().cloned().collect::<Vec<_>>().join(",");
+    alone.chain([String::new(), all]).collect()
+}
+
+/// Each crate built and tested by itself, with its default features: what a build of the workspace unites cannot help.
+fn crates_alone() -> anyhow::Result<()> {
+    for package in Workspace::load()?
+        .packages
+        .iter()
+        .filter(|package| package.is_published())
+    {
+        let arguments = ["test", "--quiet", "--package", &package.name, "--all-targets"];
+        let mut tests = project::cargo();
+        tests.args(arguments);
+        // Tests of real clients and brokers run once, in the step "test": here they say that they are skipped.
+        tests
+            .env_remove("CI")
+            .env_remove(test::BOOTSTRAP_VARIABLE)
+            .env_remove(test::LIBRARY_VARIABLE);
+        check_quietly(&mut tests).with_context(|| format!("{} alone", package.name))?;
+    }
+    Ok(())
+}
+
+/// Packages as they would be published, each built from its package.
+fn package() -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    let mut package = project::cargo();
+    package.args(["package", "--workspace", "--quiet"]);
+    for private in workspace
+        .packages
+        .iter()
+        .filter(|package| !package.is_published())
+    {
+        package.args(["--exclude", &private.name]);
+    }
+    if !project::in_ci() {
+        // Who runs this by hand is in the middle of a change.
+        package.arg("--allow-dirty");
+    }
+    project::run(&mut package)
+}
+
+/// Licences, bans and sources. (Advisories come from a repository that not every machine reaches.)
+fn deny() -> anyhow::Result<()> {
+    match Command::new("cargo-deny")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+    {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !project::in_ci() => {
+            eprintln!("SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)");
+            Ok(())
+        }
+        Err(error) => Err(error).context("cannot run cargo-deny (.ci/run installs it)"),
+        Ok(_) => project::run(project::cargo().args([
+            "deny",
+            "--all-features",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ])),
+    }
+}
+
+/// What the libraries are built from promises to build with the Rust that they promise.
+///
+/// This reads promises: the old compiler itself is not run, because no other toolchain can be had where this runs. Our
+/// own code is held by clippy's `incompatible_msrv`, which knows since when each item of the standard library is there.
+fn msrv() -> anyhow::Result<()> {
+    let ours = Workspace::load()?;
+    let all = Workspace::load_with_dependencies()?;
+    let published: Vec<_> = ours
+        .packages
+        .iter()
+        .filter(|package| package.is_published())
+        .collect();
+    let mut faults = BTreeSet::new();
+    for package in &published {
+        let promised = package
+            .rust_version
+            .as_deref()
+            .with_context(|| format!("{} promises no rust-version", package.name))?;
+        for needed in normal_dependencies(&package.name)? {
+            let version = all
+                .packages
+                .iter()
+                .find(|p| p.name == needed.0 && p.version == needed.1);
+            let wanted = version.and_then(|p| p.rust_version.as_deref()).unwrap_or("1.0");
+            if numbers(wanted) > numbers(promised) {
+                faults.insert(format!(
+                    "{} promises Rust {promised}, but {} {} needs {wanted}",
+                    package.name, needed.0, needed.1
+                ));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        bail!(
+            "the promised Rust is too old:\n  {}",
+            faults.into_iter().collect::<Vec<_>>().join("\n  ")
+        );
+    }
+    eprintln!(
+        "no dependency of {} crates needs a newer Rust than they promise",
+        published.len()
+    );
+    Ok(())
+}
+
+/// Name and version of all that `package` is built from, with all its features.
+fn normal_dependencies(package: &str) -> anyhow::Result<BTreeSet<(String, String)>> {
+    let arguments = [
+        "tree",
+        "--package",
+        package,
+        "--all-features",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+    ];
+    let tree = project::output(project::cargo().args(arguments).arg("{p}"))?;
+    Ok(tree
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((
+                words.next()?.to_owned(),
+                words.next()?.trim_start_matches('v').to_owned(),
+            ))
+        })
+        .collect())
+}
+
+/// `1.88` as numbers that compare.
+fn numbers(version: &str) -> Vec<u32> {
+    let mut numbers: Vec<u32> = version
+        .split('.')
+        .map(|number| number.parse().unwrap_or(0))
+        .collect();
+    numbers.resize(3, 0);
+    numbers
+}
+
+/// Runs another of our commands, as a person would.
+fn xtask(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe().context("where this program is")?;
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()?;
+    // It has said what is wrong.
+    if status.success() {
+        Ok(())
+    } else {
+        Err(project::Reported.into())
+    }
+}
+
+/// Runs a command of cargo that should have nothing to say: a warning fails it, and all it printed is shown then.
+fn check_quietly(command: &mut Command) -> anyhow::Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run cargo")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Cargo shows the warnings of what it built earlier again, so nothing hides in a cache.
+    let warned = said.lines().any(|line| line.starts_with("warning"));
+    if !output.status.success() || warned {
+        eprint!("{}{said}", String::from_utf8_lossy(&output.stdout));
+        bail!("{}", if warned { "warnings" } else { "it failed" });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(numbers("1.88") < numbers("1.100"));
+        assert!(numbers("1.88") == numbers("1.88.0"));
+        assert!(numbers("1.88.1") > numbers("1.88"));
+    }
+
+    #[test]
+    fn features_are_checked_alone_and_together() {
+        let package = Package {
+            features: ["default", "gzip", "_hidden"]
+                .map(|name| (name.to_owned(), Vec::new()))
+                .into(),
+            ..Package::default()
+        };
+        let selections: Vec<_> = selections(&package).into_iter().collect();
+        assert_eq!(selections, ["", "default", "default,gzip", "gzip"]);
+    }
+}
