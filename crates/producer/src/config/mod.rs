@@ -29,6 +29,8 @@ mod choices;
 mod definition;
 mod endpoint;
 mod error;
+#[cfg(test)]
+mod oracle_tests;
 mod password;
 mod properties;
 mod reference;

@@ -133,6 +133,12 @@ struct LogicalLines<'a> {
     number: usize,
 }
 
+struct NaturalLine<'a> {
+    text: &'a str,
+    /// Whether nothing follows its first terminator; for Java, the second half of `\r\n` is something.
+    is_last: bool,
+}
+
 impl<'a> LogicalLines<'a> {
     fn new(text: &'a str) -> LogicalLines<'a> {
         LogicalLines {
@@ -141,7 +147,7 @@ impl<'a> LogicalLines<'a> {
         }
     }
 
-    fn natural_line(&mut self) -> Option<&'a str> {
+    fn natural_line(&mut self) -> Option<NaturalLine<'a>> {
         if self.rest.is_empty() {
             return None;
         }
@@ -154,7 +160,11 @@ impl<'a> LogicalLines<'a> {
             _ => 1,
         };
         self.rest = &text[end + terminator..];
-        Some(&text[..end])
+        let is_last = self.rest.is_empty() && terminator < 2;
+        Some(NaturalLine {
+            text: text[..end].trim_start_matches(is_space),
+            is_last,
+        })
     }
 }
 
@@ -164,34 +174,29 @@ impl Iterator for LogicalLines<'_> {
     fn next(&mut self) -> Option<LogicalLine> {
         let mut line: Option<LogicalLine> = None;
         while let Some(natural) = self.natural_line() {
-            let natural = natural.trim_start_matches(is_space);
             let is_first = line.as_ref().is_none_or(|line| line.text.is_empty());
             // While nothing but backslashes has been read, Java still sees the beginning of a line: a comment or a
             // blank line is skipped there, even after a continuation.
-            if is_first && (natural.is_empty() || natural.starts_with(['#', '!'])) {
+            if is_first && (natural.text.is_empty() || natural.text.starts_with(['#', '!'])) {
                 continue;
             }
-            let line = line.get_or_insert_with(|| LogicalLine {
+            let current = line.get_or_insert_with(|| LogicalLine {
                 number: self.number,
                 text: String::new(),
             });
-            match without_continuation(natural) {
-                Some(part) => {
-                    line.text.push_str(part);
-                    if self.rest.is_empty() {
-                        return Some(LogicalLine {
-                            number: line.number,
-                            text: std::mem::take(&mut line.text),
-                        });
-                    }
-                }
+            match without_continuation(natural.text) {
+                Some(part) => current.text.push_str(part),
                 None => {
-                    line.text.push_str(natural);
-                    break;
+                    current.text.push_str(natural.text);
+                    return line;
                 }
             }
+            if natural.is_last {
+                // A line that nothing continues is an entry, even an empty one.
+                return line;
+            }
         }
-        // What consisted of backslashes and blank lines only is no entry.
+        // Without such a last line, what consisted of backslashes only is none.
         line.filter(|line| !line.text.is_empty())
     }
 }
@@ -311,6 +316,8 @@ mod tests {
         check("\\", &[("", "", 1)]);
         check("\\\n", &[("", "", 1)]);
         check("\\\n\n", &[]);
+        check("\\\r", &[("", "", 1)]);
+        check("\\\r\n", &[]);
     }
 
     #[test]
