@@ -1,6 +1,6 @@
 //! One record on its way into a batch: its exact size, then its bytes.
 
-use super::varint::{STACK_SIZE, Stack, size, zigzag, zigzag_len};
+use super::varint::{WINDOW_SIZE, Window, size, zigzag, zigzag_len};
 use bytes::BytesMut;
 
 /// A record's header: a name and bytes, or a null value.
@@ -27,13 +27,18 @@ pub trait RecordSink {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Appends the first `len` bytes of `bytes`.
+    /// Appends what `encode` writes: it is given 32 bytes, and returns how many of them count.
     ///
-    /// A sink with room for the whole array should copy it whole and count only `len`: a copy of a constant size is a
-    /// few instructions, one of a variable size is a call.
+    /// A sink over contiguous memory should hand out its own bytes where it has room for 32, so that the few bytes
+    /// between a record's fields are written where they belong; by default, they are copied there.
     #[inline]
-    fn put_short(&mut self, bytes: &[u8; 32], len: usize) {
-        self.put(&bytes[..len.min(STACK_SIZE)]);
+    fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize)
+    where
+        Self: Sized,
+    {
+        let mut bytes = [0; WINDOW_SIZE];
+        let len = encode(&mut bytes).min(WINDOW_SIZE);
+        self.put(&bytes[..len]);
     }
 }
 
@@ -44,13 +49,17 @@ impl RecordSink for Vec<u8> {
     }
 
     #[inline]
-    fn put_short(&mut self, bytes: &[u8; 32], len: usize) {
-        if self.capacity() - self.len() >= STACK_SIZE {
-            let end = self.len() + len.min(STACK_SIZE);
-            self.extend_from_slice(bytes);
-            self.truncate(end);
+    fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize) {
+        let start = self.len();
+        if self.capacity() - start >= WINDOW_SIZE {
+            self.extend_from_slice(&[0; WINDOW_SIZE]);
+            let len = self.last_chunk_mut().map_or(0, encode);
+            self.truncate(start + len.min(WINDOW_SIZE));
         } else {
-            self.extend_from_slice(&bytes[..len.min(STACK_SIZE)]);
+            // A vector of exactly the right capacity must not grow.
+            let mut bytes = [0; WINDOW_SIZE];
+            let len = encode(&mut bytes).min(WINDOW_SIZE);
+            self.extend_from_slice(&bytes[..len]);
         }
     }
 }
@@ -132,35 +141,54 @@ impl RecordRef<'_> {
     #[inline]
     pub fn write_to<S: RecordSink>(&self, size: RecordSize, sink: &mut S) {
         assert!(size.body <= i32::MAX as usize, "a record is limited to 2 GiB");
-        let mut stack = Stack::new();
-        stack.varint(zigzag_len(size.body));
-        // The attributes of a record: none is defined.
-        stack.byte(0);
-        stack.varint(zigzag(self.timestamp_delta));
-        stack.varint(zigzag(i64::from(self.offset_delta)));
         match self.key {
             Some(key) => {
-                stack.varint(zigzag_len(key.len()));
-                stack.put_into(sink);
+                sink.put_with(|bytes| {
+                    let mut window = Window::new(bytes);
+                    self.write_start(size, &mut window);
+                    window.varint(zigzag_len(key.len()));
+                    window.len()
+                });
                 sink.put(key);
-                stack = Stack::new();
+                sink.put_with(|bytes| {
+                    let mut window = Window::new(bytes);
+                    self.write_value_len(&mut window);
+                    window.len()
+                });
             }
-            None => stack.varint(zigzag(-1)),
+            None => sink.put_with(|bytes| {
+                let mut window = Window::new(bytes);
+                self.write_start(size, &mut window);
+                window.varint(zigzag(-1));
+                self.write_value_len(&mut window);
+                window.len()
+            }),
         }
-        match self.value {
-            Some(value) => {
-                stack.varint(zigzag_len(value.len()));
-                stack.put_into(sink);
-                sink.put(value);
-                stack = Stack::new();
-            }
-            None => stack.varint(zigzag(-1)),
+        if let Some(value) = self.value {
+            sink.put(value);
         }
-        stack.varint(zigzag_len(self.headers.len()));
-        stack.put_into(sink);
+        sink.put_with(|bytes| {
+            let mut window = Window::new(bytes);
+            window.varint(zigzag_len(self.headers.len()));
+            window.len()
+        });
         if !self.headers.is_empty() {
             write_headers(self.headers, sink);
         }
+    }
+
+    #[inline]
+    fn write_start(&self, size: RecordSize, window: &mut Window<'_>) {
+        window.varint(zigzag_len(size.body));
+        // The attributes of a record: none is defined.
+        window.byte(0);
+        window.varint(zigzag(self.timestamp_delta));
+        window.varint(zigzag(i64::from(self.offset_delta)));
+    }
+
+    #[inline]
+    fn write_value_len(&self, window: &mut Window<'_>) {
+        window.varint(self.value.map_or(zigzag(-1), |value| zigzag_len(value.len())));
     }
 }
 
@@ -186,9 +214,11 @@ fn write_headers<S: RecordSink>(headers: &[Header<'_>], sink: &mut S) {
 }
 
 fn write_field<S: RecordSink>(field: Option<&[u8]>, sink: &mut S) {
-    let mut stack = Stack::new();
-    stack.varint(field.map_or(zigzag(-1), |bytes| zigzag_len(bytes.len())));
-    stack.put_into(sink);
+    sink.put_with(|bytes| {
+        let mut window = Window::new(bytes);
+        window.varint(field.map_or(zigzag(-1), |bytes| zigzag_len(bytes.len())));
+        window.len()
+    });
     sink.put(field.unwrap_or_default());
 }
 
@@ -205,6 +235,9 @@ mod tests {
         assert_eq!(written, hex);
         assert_eq!(vec.len(), size.total());
         assert_eq!(bytes, vec);
+        let mut exact = Vec::with_capacity(size.total());
+        record.write_to(size, &mut exact);
+        assert_eq!((exact.len(), exact.capacity()), (size.total(), size.total()));
     }
 
     /// What the Java client 4.3.1 wrote for these records.

@@ -1,7 +1,5 @@
 //! The variable-length integers of records: zig-zag, seven bits to a byte, least significant first.
 
-use super::RecordSink;
-
 /// Bytes that an integer of `bits` bits takes at most.
 pub(super) const fn size_max(bits: u32) -> usize {
     bits.div_ceil(7) as usize
@@ -32,29 +30,32 @@ pub(super) const fn size(value: u64) -> usize {
     (highest_bit * 9 + 73) / 64
 }
 
-/// Integers assembled on the stack, so that the sink is called once for several.
-pub(super) struct Stack {
-    bytes: [u8; STACK_SIZE],
+/// A place for a few integers in a row: the end of the sink's own buffer, or a few bytes of stack.
+pub(super) struct Window<'a> {
+    bytes: &'a mut [u8; WINDOW_SIZE],
     len: usize,
 }
 
-/// A power of two, so that masking an index proves it in bounds; the most that [`super::RecordRef`] assembles at once
-/// is a length (5), the attributes (1), a timestamp delta (10), an offset delta (5), a null key (1) and a value's
-/// length (5).
-pub(super) const STACK_SIZE: usize = 32;
+/// A power of two, so that masking an index proves it in bounds; the most that [`super::RecordRef`] writes at once is a
+/// length (5), the attributes (1), a timestamp delta (10), an offset delta (5), a null key (1) and a value's length (5).
+pub(super) const WINDOW_SIZE: usize = 32;
 
-impl Stack {
+impl<'a> Window<'a> {
     #[inline]
-    pub(super) const fn new() -> Stack {
-        Stack {
-            bytes: [0; STACK_SIZE],
-            len: 0,
-        }
+    pub(super) const fn new(bytes: &'a mut [u8; WINDOW_SIZE]) -> Window<'a> {
+        Window { bytes, len: 0 }
+    }
+
+    /// The bytes written.
+    #[inline]
+    pub(super) const fn len(self) -> usize {
+        debug_assert!(self.len <= WINDOW_SIZE);
+        self.len
     }
 
     #[inline]
     pub(super) const fn byte(&mut self, byte: u8) {
-        self.bytes[self.len & (STACK_SIZE - 1)] = byte;
+        self.bytes[self.len & (WINDOW_SIZE - 1)] = byte;
         self.len += 1;
     }
 
@@ -66,12 +67,6 @@ impl Stack {
             value >>= 7;
         }
         self.byte(value as u8);
-    }
-
-    #[inline]
-    pub(super) fn put_into<S: RecordSink>(self, sink: &mut S) {
-        debug_assert!(self.len <= STACK_SIZE);
-        sink.put_short(&self.bytes, self.len);
     }
 }
 
@@ -100,11 +95,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn write(value: i64) -> Vec<u8> {
+        let mut bytes = [0; WINDOW_SIZE];
+        let mut window = Window::new(&mut bytes);
+        window.varint(zigzag(value));
+        let len = window.len();
+        bytes[..len].to_vec()
+    }
+
     fn check(value: i64, bytes: &[u8]) {
-        let mut stack = Stack::new();
-        stack.varint(zigzag(value));
-        let mut written = Vec::new();
-        stack.put_into(&mut written);
+        let written = write(value);
         assert_eq!(written, bytes, "{value}");
         assert_eq!(size(zigzag(value)), bytes.len(), "{value}");
         assert_eq!(read(&written, 64), Some((value, bytes.len())));
@@ -148,10 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn round_trip(value: i64) {
-            let mut stack = Stack::new();
-            stack.varint(zigzag(value));
-            let mut written = Vec::new();
-            stack.put_into(&mut written);
+            let written = write(value);
             prop_assert_eq!(written.len(), size(zigzag(value)));
             prop_assert_eq!(read(&written, 64), Some((value, written.len())));
         }
