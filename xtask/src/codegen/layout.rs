@@ -34,7 +34,9 @@ impl Sizes {
         for structure in &schema.structs {
             let flexible = !schema.flexible.and(structure.domain).is_empty();
             let layout = sizes.memory(structure, flexible);
-            sizes.layouts.insert(structure.name.clone(), (layout.size, layout.align));
+            sizes
+                .layouts
+                .insert(structure.name.clone(), (layout.size, layout.align));
             let least = sizes.least_bytes(structure, schema.flexible);
             sizes.least.insert(structure.name.clone(), least);
         }
@@ -62,11 +64,15 @@ impl Sizes {
         };
         for structure in &schema.structs {
             for field in &structure.fields {
-                let Type::Array(element) = &field.kind else { continue };
+                let Type::Array(element) = &field.kind else {
+                    continue;
+                };
                 let wire = field
                     .present
                     .iter()
-                    .map(|version| self.least_of(element, field.flexible.contains(version), version, Versions::NONE))
+                    .map(|version| {
+                        self.least_of(element, field.flexible.contains(version), version, Versions::NONE)
+                    })
                     .min();
                 let what = format!("{}.{}", structure.name, field.name);
                 consider(self.layout_of(element, false).size, wire.unwrap_or(1), what);
@@ -80,8 +86,11 @@ impl Sizes {
     }
 
     fn memory(&self, structure: &Struct, flexible: bool) -> Layout {
-        let mut layouts: Vec<_> =
-            structure.fields.iter().map(|field| self.layout_of(&field.kind, !field.nullable.is_empty())).collect();
+        let mut layouts: Vec<_> = structure
+            .fields
+            .iter()
+            .map(|field| self.layout_of(&field.kind, !field.nullable.is_empty()))
+            .collect();
         if flexible {
             layouts.push(layout(8, 8));
         }
@@ -103,14 +112,20 @@ impl Sizes {
             // So here, for structures that can be null have a string or an array.
             Type::Struct(name) => {
                 let _ = nullable;
-                self.layouts.get(name).map_or(layout(0, 1), |(size, align)| layout(*size, *align))
+                self.layouts
+                    .get(name)
+                    .map_or(layout(0, 1), |(size, align)| layout(*size, *align))
             }
         }
     }
 
     fn least_bytes(&self, structure: &Struct, flexible: Versions) -> usize {
         let of_version = |version| {
-            let fields: usize = structure.fields.iter().map(|field| self.least_of_field(field, version)).sum();
+            let fields: usize = structure
+                .fields
+                .iter()
+                .map(|field| self.least_of_field(field, version))
+                .sum();
             fields + usize::from(flexible.contains(version))
         };
         structure.domain.iter().map(of_version).min().unwrap_or(0)
@@ -120,7 +135,12 @@ impl Sizes {
         if !field.present.contains(version) || field.tagged.contains(version) {
             return 0;
         }
-        self.least_of(&field.kind, field.flexible.contains(version), version, field.nullable)
+        self.least_of(
+            &field.kind,
+            field.flexible.contains(version),
+            version,
+            field.nullable,
+        )
     }
 
     fn least_of(&self, kind: &Type, flexible: bool, version: i16, nullable: Versions) -> usize {

@@ -26,7 +26,10 @@ pub(crate) fn snake(name: &str) -> String {
 /// The name of a field in Rust code: raw where it is a keyword.
 pub(crate) fn field(name: &str) -> String {
     let name = snake(name);
-    if matches!(name.as_str(), "type" | "match" | "ref" | "where" | "move" | "use" | "in" | "loop" | "final") {
+    if matches!(
+        name.as_str(),
+        "type" | "match" | "ref" | "where" | "move" | "use" | "in" | "loop" | "final"
+    ) {
         format!("r#{name}")
     } else {
         name
@@ -60,7 +63,10 @@ pub(crate) fn types<'a>(schemas: &[&'a Schema]) -> HashMap<(&'a str, &'a str), S
                 (_, Kind::Response) => "Response",
                 (_, Kind::Header | Kind::Data) => "",
             };
-            names.insert((schema.name.as_str(), structure.name.as_str()), format!("{prefix}{}", structure.name));
+            names.insert(
+                (schema.name.as_str(), structure.name.as_str()),
+                format!("{prefix}{}", structure.name),
+            );
         }
     }
     names

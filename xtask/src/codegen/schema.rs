@@ -164,7 +164,9 @@ impl Type {
             "records" => Self::Records,
             _ => match text.strip_prefix("[]") {
                 Some(element) => match Self::parse(element)? {
-                    Self::Array(_) | Self::Bool | Self::Records => bail!("arrays of `{element}` are not supported"),
+                    Self::Array(_) | Self::Bool | Self::Records => {
+                        bail!("arrays of `{element}` are not supported")
+                    }
                     element => Self::Array(Box::new(element)),
                 },
                 None if text.starts_with(|c: char| c.is_ascii_uppercase()) => Self::Struct(text.to_owned()),
@@ -183,7 +185,10 @@ impl Type {
     }
 
     fn can_be_null(&self) -> bool {
-        matches!(self, Self::String | Self::Bytes | Self::Records | Self::Struct(_) | Self::Array(_))
+        matches!(
+            self,
+            Self::String | Self::Bytes | Self::Records | Self::Struct(_) | Self::Array(_)
+        )
     }
 }
 
@@ -194,17 +199,24 @@ pub(crate) fn read_jar(jar: &Path) -> anyhow::Result<Vec<Schema>> {
     let mut texts = BTreeMap::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(name) = entry.name().strip_prefix(FOLDER).map(str::to_owned) else { continue };
+        let Some(name) = entry.name()?.strip_prefix(FOLDER).map(str::to_owned) else {
+            continue;
+        };
         if name.ends_with(".json") {
             let mut text = String::new();
-            entry.read_to_string(&mut text).with_context(|| format!("cannot read {name}"))?;
+            entry
+                .read_to_string(&mut text)
+                .with_context(|| format!("cannot read {name}"))?;
             texts.insert(name, text);
         }
     }
     if texts.is_empty() {
         bail!("{} has no message schemas", jar.display());
     }
-    texts.iter().map(|(name, text)| parse(text).with_context(|| format!("in {name}"))).collect()
+    texts
+        .iter()
+        .map(|(name, text)| parse(text).with_context(|| format!("in {name}")))
+        .collect()
 }
 
 /// Parses one schema.
@@ -215,7 +227,12 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<Schema> {
         Some(versions) => Versions::parse(versions)?,
         None => Versions::NONE,
     };
-    let mut resolver = Resolver { valid, flexible, structs: Vec::new(), common: &raw.common_structs };
+    let mut resolver = Resolver {
+        valid,
+        flexible,
+        structs: Vec::new(),
+        common: &raw.common_structs,
+    };
     if !valid.is_empty() {
         resolver.add(&raw.name, &raw.fields, valid, None)?;
         let names: HashSet<_> = resolver.structs.iter().map(|structure| &structure.name).collect();
@@ -274,7 +291,9 @@ impl Resolver<'_> {
     ) -> anyhow::Result<()> {
         let mut fields = Vec::new();
         for raw in raw_fields {
-            let field = self.field(raw, domain).with_context(|| format!("in {name}.{}", raw.name))?;
+            let field = self
+                .field(raw, domain)
+                .with_context(|| format!("in {name}.{}", raw.name))?;
             if field.present.is_empty() {
                 // Only in versions that are no longer valid.
                 continue;
@@ -293,7 +312,9 @@ impl Resolver<'_> {
 
     /// Adds the structure that a field is made of, before the one that has the field.
     fn add_structure_of(&mut self, parent: &str, raw: &RawField, field: &Field) -> anyhow::Result<()> {
-        let Some(structure) = field.kind.structure() else { return Ok(()) };
+        let Some(structure) = field.kind.structure() else {
+            return Ok(());
+        };
         let used_by = format!("{parent}.{}", raw.name);
         if !raw.fields.is_empty() {
             return self.add(structure, &raw.fields, field.present, Some(used_by));
@@ -359,7 +380,10 @@ mod tests {
 
     #[test]
     fn comments_end_a_line_but_not_a_string() {
-        assert_eq!(without_comments("a // b\n\"http://x\" // \"c\"\n"), "a \n\"http://x\" \n");
+        assert_eq!(
+            without_comments("a // b\n\"http://x\" // \"c\"\n"),
+            "a \n\"http://x\" \n"
+        );
         assert_eq!(without_comments(r#""a\"//" // b"#), "\"a\\\"//\" \n");
     }
 
@@ -372,7 +396,11 @@ mod tests {
                     { "name": "Inner", "type": "string", "versions": "4+" } ] } ] }"#,
         )
         .unwrap_or_else(|error| panic!("{error:#}"));
-        let names: Vec<_> = schema.structs.iter().map(|structure| structure.name.as_str()).collect();
+        let names: Vec<_> = schema
+            .structs
+            .iter()
+            .map(|structure| structure.name.as_str())
+            .collect();
         assert_eq!(names, ["Part", "Example"]);
         let example = &schema.structs[1];
         assert_eq!(example.fields.len(), 1);

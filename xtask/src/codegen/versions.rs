@@ -15,13 +15,25 @@ impl Versions {
     pub(crate) const NONE: Self = Self { low: 0, high: -1 };
 
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let number = |text: &str| text.parse::<i16>().with_context(|| format!("`{text}` is no version"));
+        let number = |text: &str| {
+            text.parse::<i16>()
+                .with_context(|| format!("`{text}` is no version"))
+        };
         Ok(match (text, text.split_once('-')) {
             ("none", _) => Self::NONE,
-            (_, Some((low, high))) => Self { low: number(low)?, high: number(high)? },
+            (_, Some((low, high))) => Self {
+                low: number(low)?,
+                high: number(high)?,
+            },
             (_, None) => match text.strip_suffix('+') {
-                Some(low) => Self { low: number(low)?, high: i16::MAX },
-                None => Self { low: number(text)?, high: number(text)? },
+                Some(low) => Self {
+                    low: number(low)?,
+                    high: i16::MAX,
+                },
+                None => Self {
+                    low: number(text)?,
+                    high: number(text)?,
+                },
             },
         })
     }
@@ -35,7 +47,10 @@ impl Versions {
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
-        let both = Self { low: self.low.max(other.low), high: self.high.min(other.high) };
+        let both = Self {
+            low: self.low.max(other.low),
+            high: self.high.min(other.high),
+        };
         if both.is_empty() { Self::NONE } else { both }
     }
 
@@ -47,9 +62,15 @@ impl Versions {
         } else if both == self {
             Ok(Self::NONE)
         } else if both.high == self.high {
-            Ok(Self { low: self.low, high: both.low - 1 })
+            Ok(Self {
+                low: self.low,
+                high: both.low - 1,
+            })
         } else if both.low == self.low {
-            Ok(Self { low: both.high + 1, high: self.high })
+            Ok(Self {
+                low: both.high + 1,
+                high: self.high,
+            })
         } else {
             anyhow::bail!("{self} without {other} is not one range")
         }
@@ -74,6 +95,14 @@ impl Versions {
             Condition::If(format!("version == {}", here.low))
         } else {
             Condition::If(format!("({}..={}).contains(&version)", here.low, here.high))
+        }
+    }
+
+    /// The condition in Rust under which a version of `domain` is none of these.
+    pub(crate) fn condition_outside(self, domain: Self) -> Condition {
+        match domain.without(self) {
+            Ok(outside) => outside.condition(domain),
+            Err(_) => Condition::If(format!("!{}", self.condition(domain).expression())),
         }
     }
 }
@@ -128,7 +157,11 @@ mod tests {
             ("5-8", "3-13", "(5..=8).contains(&version)"),
             ("5", "3-13", "version == 5"),
         ] {
-            assert_eq!(versions(range).condition(versions(domain)).expression(), expected, "{range} in {domain}");
+            assert_eq!(
+                versions(range).condition(versions(domain)).expression(),
+                expected,
+                "{range} in {domain}"
+            );
         }
     }
 

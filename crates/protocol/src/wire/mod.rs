@@ -1,0 +1,94 @@
+//! The primitive types of Kafka's wire protocol: [`Reader`], [`Writer`], and what they share.
+//!
+//! All numbers are big-endian. A *flexible* version of a message writes lengths as unsigned varints plus one (0 is
+//! null) and ends each structure with tagged fields; an older version writes 16-bit lengths for strings and 32-bit ones
+//! for the rest (-1 is null). The methods take that as the argument `flexible`.
+
+mod error;
+mod reader;
+mod tagged;
+mod uuid;
+pub mod varint;
+mod writer;
+
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use reader::{Reader, TagReader};
+pub use tagged::TaggedFields;
+pub use uuid::{ParseUuidError, Uuid};
+pub use writer::{TagWriter, Writer};
+
+/// The longest string that Kafka's own implementation reads or writes, in bytes of UTF-8.
+///
+/// The old form has a signed 16-bit length; Java keeps that limit for compact strings too.
+pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
+
+/// A number or [`Uuid`] of fixed width, as element of an array.
+pub trait Scalar: Copy + private::Sealed {
+    /// How many bytes it takes on the wire.
+    const BYTES: usize;
+
+    /// Reads it from exactly [`Self::BYTES`] bytes; shorter input gives zero.
+    fn from_wire(bytes: &[u8]) -> Self;
+
+    /// Appends its [`Self::BYTES`] bytes.
+    fn to_wire(self, out: &mut Vec<u8>);
+}
+
+macro_rules! scalar {
+    ($($type:ty),*) => {$(
+        impl private::Sealed for $type {}
+
+        impl Scalar for $type {
+            const BYTES: usize = size_of::<$type>();
+
+            #[inline]
+            fn from_wire(bytes: &[u8]) -> Self {
+                bytes.first_chunk().map_or(Self::default(), |bytes| Self::from_be_bytes(*bytes))
+            }
+
+            #[inline]
+            fn to_wire(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+        }
+    )*};
+}
+
+scalar!(i8, i16, u16, i32, u32, i64, f64);
+
+impl private::Sealed for Uuid {}
+
+impl Scalar for Uuid {
+    const BYTES: usize = 16;
+
+    #[inline]
+    fn from_wire(bytes: &[u8]) -> Self {
+        bytes
+            .first_chunk()
+            .map_or(Self::ZERO, |bytes| Self::from_bytes(*bytes))
+    }
+
+    #[inline]
+    fn to_wire(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.into_bytes());
+    }
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+/// A generated structure: how it is read in place and written.
+///
+/// Public only because [`crate::Message`] builds on it; the generated code alone implements it.
+#[doc(hidden)]
+pub trait Structure: Default {
+    /// The fewest bytes that a value takes on the wire, over all versions.
+    const LEAST_BYTES: usize;
+
+    /// Reads the fields that `version` has into `self`, which holds the defaults.
+    fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError>;
+
+    /// Writes the fields that `version` has.
+    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
+}

@@ -1,0 +1,156 @@
+//! `cargo xtask codegen`: Rust types for all of Kafka's messages, from the schemas in the jar of kafka-clients.
+//!
+//! One file for each API, request and response together, in `crates/protocol/src/generated`, which is committed.
+//! `--check` compares instead of writing. The schemas' own prose is not copied: docs say what the types cannot.
+
+mod file;
+mod layout;
+mod names;
+mod schema;
+mod structure;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use crate::{maven, project};
+use layout::Sizes;
+use schema::Schema;
+
+/// Where the code goes, from the root of the checkout.
+const FOLDER: &str = "crates/protocol/src/generated";
+
+/// The most memory, in bytes, that decoding may give for one byte of input.
+const RATIO_MAX: f64 = 64.0;
+
+/// How to run it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Write nothing; fail if the committed code is not what would be written.
+    #[arg(long)]
+    check: bool,
+    /// Print the worst ratio of memory to wire bytes for each message, not only the worst of all.
+    #[arg(long)]
+    ratios: bool,
+}
+
+/// `cargo xtask codegen`.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let jar = maven::library(maven::DEFAULT_VERSION)?.jar("kafka-clients")?;
+    let schemas = schema::read_jar(&jar)?;
+    let files = file::render(&schemas, maven::DEFAULT_VERSION)?;
+    let files = files
+        .into_iter()
+        .map(|(name, text)| {
+            format(&text)
+                .map(|text| (name.clone(), text))
+                .with_context(|| format!("in {name}"))
+        })
+        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    print_ratios(&schemas, arguments.ratios)?;
+    let folder = project::root().join(FOLDER);
+    if arguments.check {
+        check(&folder, &files)
+    } else {
+        write(&folder, &files)
+    }
+}
+
+fn print_ratios(schemas: &[Schema], all: bool) -> anyhow::Result<()> {
+    let mut worst = (0.0, String::new());
+    for schema in schemas.iter().filter(|schema| !schema.valid.is_empty()) {
+        let (ratio, place) = Sizes::of(schema).worst(schema);
+        if all {
+            println!("{:44} {ratio:5.1} {place}", schema.name);
+        }
+        if ratio > worst.0 {
+            worst = (ratio, format!("{}, {place}", schema.name));
+        }
+    }
+    println!(
+        "worst ratio of memory to wire bytes: {:.1} ({})",
+        worst.0, worst.1
+    );
+    if worst.0 > RATIO_MAX {
+        bail!("a ratio above {RATIO_MAX}: box what is rarely used");
+    }
+    Ok(())
+}
+
+/// Formats code as `cargo fmt` would.
+fn format(text: &str) -> anyhow::Result<String> {
+    let mut rustfmt = Command::new("rustfmt")
+        .args(["--edition", "2024", "--config-path"])
+        .arg(project::root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run rustfmt")?;
+    // rustfmt reads all of its input before it writes, so this cannot block.
+    rustfmt
+        .stdin
+        .take()
+        .context("rustfmt has no standard input")?
+        .write_all(text.as_bytes())?;
+    let output = rustfmt.wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "rustfmt refuses the code: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn existing(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let text = fs::read_to_string(entry.path())?;
+            files.insert(entry.file_name().to_string_lossy().into_owned(), text);
+        }
+    }
+    Ok(files)
+}
+
+fn check(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let existing = existing(folder)?;
+    let names = existing
+        .keys()
+        .chain(files.keys())
+        .collect::<std::collections::BTreeSet<_>>();
+    let stale: Vec<_> = names
+        .into_iter()
+        .filter(|name| existing.get(*name) != files.get(*name))
+        .collect();
+    if !stale.is_empty() {
+        bail!("{FOLDER} is not current, run `cargo xtask codegen`: {stale:?}");
+    }
+    println!("{} files are current", files.len());
+    Ok(())
+}
+
+fn write(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let existing = existing(folder)?;
+    let mut changed = 0;
+    for (name, text) in files {
+        if existing.get(name) != Some(text) {
+            fs::write(folder.join(name), text)?;
+            changed += 1;
+        }
+    }
+    for name in existing.keys().filter(|name| !files.contains_key(*name)) {
+        fs::remove_file(folder.join(name))?;
+        changed += 1;
+    }
+    println!("{} files, {changed} changed", files.len());
+    Ok(())
+}
