@@ -1,5 +1,6 @@
 //! The settings that are a choice between a few names.
 
+use ottla_partitioning::{DefaultPartitioner, Librdkafka, LibrdkafkaScheme, Partitioner, RoundRobin};
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,25 +47,52 @@ pub enum SecurityProtocol {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PartitionerKind {
-    /// Java's default: the murmur2 hash of the key; sticky, and adaptive (KIP-794), without one.
+    /// Java's default: the murmur2 hash of the key, and a sticky partition without one (KIP-794).
     #[default]
     Default,
     /// Java's `RoundRobinPartitioner`: each partition in turn, whatever the key.
     RoundRobin,
-    /// librdkafka's `random`.
-    Random,
-    /// librdkafka's `consistent`.
-    Consistent,
-    /// librdkafka's `consistent_random`, its default.
-    ConsistentRandom,
-    /// librdkafka's `murmur2`.
-    Murmur2,
-    /// librdkafka's `murmur2_random`.
-    Murmur2Random,
-    /// librdkafka's `fnv1a`.
-    Fnv1a,
-    /// librdkafka's `fnv1a_random`.
-    Fnv1aRandom,
+    /// One of librdkafka's.
+    Librdkafka(LibrdkafkaScheme),
+}
+
+impl PartitionerKind {
+    /// The partitioner; `ignore_keys` concerns the default one, as in Java.
+    pub(crate) fn build(self, ignore_keys: bool) -> Box<dyn Partitioner> {
+        match self {
+            PartitionerKind::Default => Box::new(DefaultPartitioner::new().ignore_keys(ignore_keys)),
+            PartitionerKind::RoundRobin => Box::new(RoundRobin),
+            PartitionerKind::Librdkafka(scheme) => Box::new(Librdkafka::new(scheme)),
+        }
+    }
+}
+
+const DEFAULT: &str = "default";
+const ROUND_ROBIN: &str = "org.apache.kafka.clients.producer.RoundRobinPartitioner";
+
+impl FromStr for PartitionerKind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<PartitionerKind, UnknownName> {
+        match name {
+            DEFAULT => Ok(PartitionerKind::Default),
+            ROUND_ROBIN | "round_robin" => Ok(PartitionerKind::RoundRobin),
+            _ => name
+                .parse()
+                .map(PartitionerKind::Librdkafka)
+                .map_err(|_| UnknownName(())),
+        }
+    }
+}
+
+impl fmt::Display for PartitionerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PartitionerKind::Default => DEFAULT,
+            PartitionerKind::RoundRobin => ROUND_ROBIN,
+            PartitionerKind::Librdkafka(scheme) => scheme.name(),
+        })
+    }
 }
 
 /// Implements reading and writing of a choice from one list of its names; the first of several is the one that is shown.
@@ -100,18 +128,6 @@ names! { SecurityProtocol, eq_ignore_ascii_case,
     "SASL_PLAINTEXT" => SaslPlaintext,
     "SASL_SSL" => SaslSsl,
 }
-names! { PartitionerKind, eq,
-    "default" => Default,
-    "org.apache.kafka.clients.producer.RoundRobinPartitioner" | "round_robin" => RoundRobin,
-    "random" => Random,
-    "consistent" => Consistent,
-    "consistent_random" => ConsistentRandom,
-    "murmur2" => Murmur2,
-    "murmur2_random" => Murmur2Random,
-    "fnv1a" => Fnv1a,
-    "fnv1a_random" => Fnv1aRandom,
-}
-
 /// A name that stands for none of the choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownName(());
@@ -153,6 +169,13 @@ mod tests {
         check::<SecurityProtocol>("security.protocol");
         assert_eq!("-1".parse(), Ok(Acks::All));
         assert_eq!("sasl_ssl".parse(), Ok(SecurityProtocol::SaslSsl));
+        for kind in [PartitionerKind::Default, PartitionerKind::RoundRobin] {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert_eq!(
+            "fnv1a".parse(),
+            Ok(PartitionerKind::Librdkafka(LibrdkafkaScheme::Fnv1a))
+        );
         assert!("Murmur2".parse::<PartitionerKind>().is_err());
     }
 }

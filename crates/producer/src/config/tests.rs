@@ -160,7 +160,6 @@ fn values_that_are_set() {
         ("compression.zstd.level", "-7"),
         ("connections.max.idle.ms", "-1"),
         ("linger.ms", "0"),
-        ("partitioner.availability.timeout.ms", "250"),
         (
             "partitioner.class",
             "org.apache.kafka.clients.producer.RoundRobinPartitioner",
@@ -174,10 +173,6 @@ fn values_that_are_set() {
     assert_eq!(Ok(config.codec()), Codec::with_level(Compression::Zstd, -7));
     assert_eq!(config.connections_max_idle(), None);
     assert_eq!(config.linger(), Duration::ZERO);
-    assert_eq!(
-        config.partitioner_availability_timeout(),
-        Some(Duration::from_millis(250))
-    );
     assert_eq!(config.partitioner(), PartitionerKind::RoundRobin);
     assert_eq!(config.receive_buffer_bytes(), None);
     assert!(!config.enable_idempotence());
@@ -197,7 +192,7 @@ fn typed_setters_are_the_same_keys() {
         .max_block(Duration::from_millis(3))
         .max_in_flight(6)
         .max_request_size(3_000)
-        .partitioner(PartitionerKind::Fnv1aRandom)
+        .partitioner(PartitionerKind::Librdkafka(LibrdkafkaScheme::Fnv1aRandom))
         .request_timeout(Duration::from_millis(4_000))
         .retries(7)
         .build()
@@ -217,7 +212,10 @@ fn typed_setters_are_the_same_keys() {
     assert_eq!(config.linger(), Duration::from_millis(2));
     assert_eq!(config.max_block(), Duration::from_millis(3));
     assert_eq!((config.max_in_flight(), config.retries()), (6, 7));
-    assert_eq!(config.partitioner(), PartitionerKind::Fnv1aRandom);
+    assert_eq!(
+        config.partitioner(),
+        PartitionerKind::Librdkafka(LibrdkafkaScheme::Fnv1aRandom)
+    );
     assert_eq!(config.request_timeout(), Duration::from_secs(4));
 }
 
@@ -462,7 +460,10 @@ fn names_of_librdkafka() {
     assert_eq!(servers, ["a:9092", "b:2"]);
     assert_eq!(config.linger(), Duration::from_millis(9));
     assert_eq!(Ok(config.codec()), Codec::with_level(Compression::Lz4, 12));
-    assert_eq!(config.partitioner(), PartitionerKind::Murmur2Random);
+    assert_eq!(
+        config.partitioner(),
+        PartitionerKind::Librdkafka(LibrdkafkaScheme::Murmur2Random)
+    );
     assert_eq!(warnings.len(), 5);
     // The later of the two names wins.
     let (config, _) = accepts(&[("queue.buffering.max.ms", "9"), ("linger.ms", "4")]);
