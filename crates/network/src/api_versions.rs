@@ -1,9 +1,11 @@
 //! The first exchange on a connection: what the broker can do.
 
 use crate::error::NetworkErrorKind;
-use crate::session::{API_VERSIONS, unsigned_varint};
 use crate::{ApiRange, BrokerVersions, FinalizedFeature, NetworkConfig, OutgoingRequest};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::wire::Reader;
+use ottla_protocol::{ApiKey, Message};
 use std::time::Duration;
 
 /// The newest version of ApiVersions that this client speaks, and tries first.
@@ -20,130 +22,69 @@ pub(crate) enum Answer {
     Retry(i16),
 }
 
-/// The request in `version`.
+/// The request in `version`, which is at most [`VERSION_MAX`].
 pub(crate) fn request(version: i16, config: &NetworkConfig) -> OutgoingRequest {
-    let mut body = BytesMut::new();
-    if version >= 3 {
-        for value in [&config.client_software_name, &config.client_software_version] {
-            put_unsigned_varint(&mut body, value.len() as u32 + 1);
-            body.put_slice(value.as_bytes());
-        }
-        body.put_u8(0);
-    }
-    OutgoingRequest {
-        id: 0,
-        api_key: API_VERSIONS,
-        api_version: version,
-        flexible: version >= 3,
-        body: body.freeze().into(),
-        expects_response: true,
-        timeout: config.request_timeout,
-    }
+    let request = ApiVersionsRequest {
+        client_software_name: config.client_software_name.clone(),
+        client_software_version: config.client_software_version.clone(),
+        ..ApiVersionsRequest::default()
+    };
+    OutgoingRequest::encode(0, &request, version, config.request_timeout)
+        // Every version up to the newest is known, and `NetworkConfig::check` bounds both strings.
+        .expect("ApiVersions can be encoded")
 }
 
-/// The answer to a request in `version`.
+/// The answer to a request in `version`. Bytes after the message are let pass, as Java does.
 ///
 /// A broker that does not know the version answers in version 0, with UNSUPPORTED_VERSION and, since KIP-511, the
 /// versions of ApiVersions that it knows; if it does not say, version 0 is left to try.
 pub(crate) fn answer(body: &Bytes, version: i16) -> Result<Answer, NetworkErrorKind> {
-    let malformed = || NetworkErrorKind::Malformed {
-        detail: "ApiVersions".to_owned(),
-    };
-    let code = i16::from_be_bytes(*body.first_chunk().ok_or_else(malformed)?);
+    let code = body.first_chunk().map(|&code| i16::from_be_bytes(code));
     match code {
-        0 => decode(body.clone(), version)
-            .map(Answer::Versions)
-            .ok_or_else(malformed),
-        UNSUPPORTED_VERSION if version > 0 => {
-            let known = decode(body.clone(), 0).and_then(|versions| versions.range(API_VERSIONS));
-            Ok(Answer::Retry(
-                known
-                    .map_or(0, |range| range.max)
-                    .clamp(0, VERSION_MAX)
-                    .min(version - 1),
-            ))
+        // An empty body is left to the decoder, whose error says where it ends.
+        None | Some(0) => {
+            let response =
+                ApiVersionsResponse::decode(&mut Reader::from_bytes(body), version).map_err(|error| {
+                    NetworkErrorKind::Malformed {
+                        detail: error.to_string(),
+                    }
+                })?;
+            Ok(Answer::Versions(versions(response)))
         }
-        code => Err(NetworkErrorKind::ApiVersionsRefused { code }),
-    }
-}
-
-fn decode(mut input: Bytes, version: i16) -> Option<BrokerVersions> {
-    let flexible = version >= 3;
-    let mut versions = BrokerVersions {
-        finalized_features_epoch: -1,
-        ..BrokerVersions::default()
-    };
-    input.try_get_i16().ok()?;
-    let count = if flexible {
-        unsigned_varint(&mut input)?.checked_sub(1)?
-    } else {
-        input.try_get_u32().ok()?
-    };
-    if count as usize > input.len() / 6 {
-        return None;
-    }
-    for _ in 0..count {
-        let [key, min, max] = [
-            input.try_get_i16().ok()?,
-            input.try_get_i16().ok()?,
-            input.try_get_i16().ok()?,
-        ];
-        versions.apis.push(ApiRange { key, min, max });
-        if flexible {
-            skip_tagged(&mut input)?;
+        Some(UNSUPPORTED_VERSION) if version > 0 => {
+            let newest = ApiVersionsResponse::decode(&mut Reader::from_bytes(body), 0)
+                .ok()
+                .and_then(|response| versions(response).range(ApiKey::API_VERSIONS.0))
+                .map_or(0, |range| range.max);
+            // Older than what was tried, whatever the broker says: it must not make us ask for ever.
+            Ok(Answer::Retry(newest.clamp(0, version - 1)))
         }
+        Some(code) => Err(NetworkErrorKind::ApiVersionsRefused { code }),
     }
-    versions.apis.sort_by_key(|range| range.key);
-    versions.apis.dedup_by_key(|range| range.key);
-    if version >= 1 {
-        let throttle_ms = input.try_get_i32().ok()?;
-        versions.throttle = Duration::from_millis(u64::try_from(throttle_ms).unwrap_or(0));
-    }
-    if flexible {
-        for _ in 0..unsigned_varint(&mut input)? {
-            let tag = unsigned_varint(&mut input)?;
-            let length = unsigned_varint(&mut input)? as usize;
-            let mut field = (length <= input.len()).then(|| input.split_to(length))?;
-            match tag {
-                1 => versions.finalized_features_epoch = field.try_get_i64().ok()?,
-                2 => versions.finalized_features = features(&mut field)?,
-                _ => {}
-            }
-        }
-    }
-    Some(versions)
 }
 
-fn features(field: &mut Bytes) -> Option<Vec<FinalizedFeature>> {
-    let mut features = Vec::new();
-    for _ in 0..unsigned_varint(field)?.checked_sub(1)? {
-        let length = unsigned_varint(field)?.checked_sub(1)? as usize;
-        let name = (length <= field.len()).then(|| field.split_to(length))?;
-        let name = String::from_utf8(name.to_vec()).ok()?;
-        let [max_level, min_level] = [field.try_get_i16().ok()?, field.try_get_i16().ok()?];
-        skip_tagged(field)?;
-        features.push(FinalizedFeature {
-            name,
-            min_level,
-            max_level,
-        });
+fn versions(response: ApiVersionsResponse) -> BrokerVersions {
+    let mut apis: Vec<_> = (response.api_keys.iter())
+        .map(|api| ApiRange {
+            key: api.api_key,
+            min: api.min_version,
+            max: api.max_version,
+        })
+        .collect();
+    // If a key comes twice, the first stays.
+    apis.sort_by_key(|range| range.key);
+    apis.dedup_by_key(|range| range.key);
+    let finalized_features = (response.finalized_features.into_iter())
+        .map(|feature| FinalizedFeature {
+            name: feature.name,
+            min_level: feature.min_version_level,
+            max_level: feature.max_version_level,
+        })
+        .collect();
+    BrokerVersions {
+        apis,
+        finalized_features,
+        finalized_features_epoch: response.finalized_features_epoch,
+        throttle: Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0)),
     }
-    Some(features)
-}
-
-fn skip_tagged(input: &mut Bytes) -> Option<()> {
-    for _ in 0..unsigned_varint(input)? {
-        unsigned_varint(input)?;
-        let length = unsigned_varint(input)? as usize;
-        (length <= input.len()).then(|| input.advance(length))?;
-    }
-    Some(())
-}
-
-fn put_unsigned_varint(output: &mut BytesMut, mut value: u32) {
-    while value >= 0x80 {
-        output.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    output.put_u8(value as u8);
 }

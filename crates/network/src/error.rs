@@ -2,6 +2,7 @@
 
 use crate::Endpoint;
 use crate::action::IoFailure;
+use ottla_protocol::ApiKey;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -260,10 +261,8 @@ impl fmt::Display for NetworkErrorKind {
                 write!(f, "connection lost while {stage}: {failure}")
             }
             NetworkErrorKind::RequestTimeout { api_key, timeout } => {
-                write!(
-                    f,
-                    "no answer within {timeout:?} to a request of API {api_key}, connection closed"
-                )
+                let api = ApiKey(*api_key);
+                write!(f, "no answer to {api} within {timeout:?}, connection closed")
             }
             NetworkErrorKind::ApiVersionsRefused { code } => {
                 write!(f, "ApiVersions was refused with error code {code}")

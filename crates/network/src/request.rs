@@ -1,6 +1,8 @@
 //! What the client asks a session to send.
 
 use crate::Segments;
+use ottla_protocol::Request;
+use ottla_protocol::wire::{EncodeError, Writer};
 use std::time::Duration;
 
 /// A request without its frame and header: the session adds the length, the correlation id and the client's id.
@@ -22,4 +24,30 @@ pub struct OutgoingRequest {
     /// How long the answer may take, from now; for a request without answer, how long writing it may take. A timeout
     /// closes the connection, and so fails every request on it.
     pub timeout: Duration,
+}
+
+impl OutgoingRequest {
+    /// Encodes a message of the protocol crate in `version`. It expects a response.
+    ///
+    /// # Errors
+    ///
+    /// The message cannot be written in this version.
+    pub fn encode<R: Request>(
+        id: u64,
+        request: &R,
+        version: i16,
+        timeout: Duration,
+    ) -> Result<OutgoingRequest, EncodeError> {
+        let mut body = Writer::with_capacity(64);
+        request.encode(&mut body, version)?;
+        Ok(OutgoingRequest {
+            id,
+            api_key: R::KEY.0,
+            api_version: version,
+            flexible: R::is_flexible(version),
+            body: body.into_bytes().into(),
+            expects_response: true,
+            timeout,
+        })
+    }
 }

@@ -4,14 +4,12 @@ use crate::error::{NetworkErrorKind, SendError};
 use crate::frame::FrameReader;
 use crate::{NetworkConfig, OutgoingRequest};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ottla_protocol::ApiKey;
+use ottla_protocol::wire::{Reader, TaggedFields};
 use ottla_time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The key of Produce, whose answers have a limit of their own.
-const PRODUCE: i16 = 0;
-/// The key of ApiVersions, whose answers never have tagged fields in their header.
-pub(crate) const API_VERSIONS: i16 = 18;
 /// Correlation ids from here to `i32::MAX` are left to SASL, as in the Java client (`SaslClientAuthenticator`).
 const CORRELATION_ID_RESERVED: i32 = 2_147_483_640;
 /// Headers are cut from blocks of this size: one allocation for about a hundred requests.
@@ -127,7 +125,8 @@ impl Session {
             api_key: request.api_key,
             timeout: request.timeout,
             correlation_id,
-            flexible_answer: request.flexible && request.api_key != API_VERSIONS,
+            // A client must understand the answer of a broker that does not know the version it asked in (KIP-511).
+            flexible_answer: request.flexible && request.api_key != ApiKey::API_VERSIONS.0,
             expects_response: request.expects_response,
             bytes_total,
             bytes_unwritten: bytes_total,
@@ -177,9 +176,9 @@ impl Session {
                 NetworkErrorKind::Unsolicited
             });
         }
-        let bytes_max = match (oldest.purpose, oldest.api_key) {
+        let bytes_max = match (oldest.purpose, ApiKey(oldest.api_key)) {
             (Purpose::ApiVersions, _) => config.setup_frame_bytes_max,
-            (_, PRODUCE) => config.produce_frame_bytes_max,
+            (_, ApiKey::PRODUCE) => config.produce_frame_bytes_max,
             _ => config.frame_bytes_max,
         };
         let Some(mut frame) = self.frames.next(input, bytes_max)? else {
@@ -231,35 +230,13 @@ impl Session {
 
 /// Skips the tagged fields of an answer's header: Kafka has none there yet.
 fn skip_tagged_fields(frame: &mut Bytes) -> Result<(), NetworkErrorKind> {
-    let malformed = || NetworkErrorKind::Malformed {
-        detail: "tagged fields of the header".to_owned(),
-    };
-    let count = unsigned_varint(frame).ok_or_else(malformed)?;
-    // A field takes two bytes at least, so a count that is too high ends with the frame.
-    for _ in 0..count {
-        let _tag = unsigned_varint(frame).ok_or_else(malformed)?;
-        let length = unsigned_varint(frame).ok_or_else(malformed)? as usize;
-        if length > frame.len() {
-            return Err(malformed());
-        }
-        frame.advance(length);
-    }
+    let mut reader = Reader::from_bytes(frame);
+    reader
+        .unknown_tagged_fields(&mut TaggedFields::new())
+        .map_err(|error| NetworkErrorKind::Malformed {
+            detail: format!("the header: {error}"),
+        })?;
+    let header_bytes = reader.offset();
+    frame.advance(header_bytes);
     Ok(())
-}
-
-/// An unsigned varint of up to 32 bits, or `None` if the bytes end or it is longer.
-pub(crate) fn unsigned_varint(input: &mut Bytes) -> Option<u32> {
-    let mut value = 0_u32;
-    for shift in (0..35).step_by(7) {
-        let byte = *input.first()?;
-        input.advance(1);
-        if shift == 28 && byte > 0x0f {
-            return None;
-        }
-        value |= u32::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }

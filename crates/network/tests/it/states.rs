@@ -5,8 +5,10 @@ use ottla_network::{Endpoint, NetworkErrorKind, NodeState, SendError, SetupStage
 use ottla_time::Time;
 use std::time::Duration;
 
+type Way = fn() -> Hands;
+
 /// The states, with the way to bring hands into each.
-const STATES: [(&str, fn() -> Hands); 8] = [
+const STATES: [(&str, Way); 8] = [
     ("unknown", || Hands::new(config())),
     ("down", || down(Hands::ready(config()))),
     ("waiting", || {
