@@ -35,6 +35,15 @@ impl ApiKey {
         (versions.min <= max).then_some(VersionRange { max, ..versions })
     }
 
+    /// Whether a request of this version is flexible; false where the API is not known.
+    ///
+    /// Of versions that are higher than ours it supposes that they stay what the last one is.
+    pub fn is_flexible(self, version: i16) -> bool {
+        self.known()
+            .and_then(|known| known.flexible_from)
+            .is_some_and(|from| version >= from)
+    }
+
     fn known(self) -> Option<&'static Known> {
         let index = KNOWN.binary_search_by_key(&self, |known| known.key).ok()?;
         Some(&KNOWN[index])
@@ -57,6 +66,7 @@ pub(crate) struct Known {
     pub(crate) key: ApiKey,
     pub(crate) name: &'static str,
     pub(crate) versions: Option<VersionRange>,
+    pub(crate) flexible_from: Option<i16>,
     pub(crate) latest_unstable: bool,
 }
 

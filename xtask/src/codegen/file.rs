@@ -91,10 +91,7 @@ fn render_module(schemas: &[&Schema], kafka: &str) -> anyhow::Result<String> {
 
 fn message_impls(schema: &Schema, siblings: &[&Schema]) -> anyhow::Result<String> {
     let name = &schema.name;
-    let flexible = match schema.flexible {
-        versions if versions.is_empty() => "None".into(),
-        versions => format!("Some({})", versions.low),
-    };
+    let flexible = flexible_from(schema);
     let mut out = format!(
         "impl Message for {name} {{
             const NAME: &'static str = \"{name}\";
@@ -122,6 +119,13 @@ fn message_impls(schema: &Schema, siblings: &[&Schema]) -> anyhow::Result<String
         );
     }
     Ok(out)
+}
+
+fn flexible_from(schema: &Schema) -> String {
+    match schema.flexible {
+        versions if versions.is_empty() => "None".into(),
+        versions => format!("Some({})", versions.low),
+    }
 }
 
 fn constant(name: &str) -> String {
@@ -224,8 +228,10 @@ fn render_keys(schemas: &[Schema], kafka: &str) -> anyhow::Result<String> {
         };
         writeln!(
             out,
-            "Known {{ key: ApiKey::{}, name: \"{name}\", versions: {versions}, latest_unstable: {} }},",
+            "Known {{ key: ApiKey::{}, name: \"{name}\", versions: {versions}, flexible_from: {},
+            latest_unstable: {} }},",
             constant(name),
+            flexible_from(schema),
             schema.latest_version_unstable
         )?;
     }
