@@ -2,6 +2,7 @@
 
 mod decoder;
 mod encoder;
+mod high;
 mod xxhash;
 
 pub(super) use decoder::decompress;
