@@ -1,3 +1,35 @@
 //! A complete producer for Apache Kafka.
 
+mod clock;
+mod codec_pool;
 pub mod config;
+mod delivery;
+mod driver;
+mod error;
+mod producer;
+mod record;
+
+pub use delivery::Delivery;
+pub use error::Error;
+pub use ottla_protocol::ErrorCode;
+pub use ottla_sender::{Persistence, RecordMetadata};
+pub use producer::{Producer, ProducerBuilder};
+pub use record::{Record, TopicRef};
+
+use std::sync::Arc;
+
+/// A topic that records are sent to; get it from [`Producer::topic`].
+#[derive(Clone, Debug)]
+pub struct Topic(Arc<ottla_sender::Topic>);
+
+impl Topic {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// How many partitions it has, as far as is known by now.
+    pub fn partition_count(&self) -> Option<usize> {
+        self.0.partition_count()
+    }
+}

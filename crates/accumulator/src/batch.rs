@@ -1,0 +1,393 @@
+//! A batch on its way: open for appends, closed, sealed for the wire, complete.
+//!
+//! ```text
+//! OpenBatch --close()--> ClosedBatch --seal()--> SealedBatch --complete() or fail()--> (outcome)
+//! ```
+//!
+//! Each step consumes the one before, so that no two holders can write. Whatever happens, the deliveries of a batch
+//! resolve: one that is dropped on the way fails them.
+
+use crate::delivery::{Completion, Delivery, DeliveryFailure, FailureKind, Outcome, Persistence};
+use crate::flush::FlushTicket;
+use crate::memory::{CHUNK_SIZES, Chunk, MemoryPool, Reservation, class_for};
+use crate::partition::{CompressionRatio, Record};
+use crate::payload::ChunkChain;
+use bytes::Bytes;
+use ottla_protocol::compression::{Codec, CompressError, Compression, Compressor};
+use ottla_protocol::records::{
+    Attributes, BATCH_HEADER_SIZE, BatchHeader, RecordRef, RecordSize, crc32c_append,
+};
+use ottla_time::Time;
+use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
+
+/// Permits for the state of a batch besides its chunks: the open or sealed batch itself, its completion, its place in
+/// the queues. Measured by the size of the types, rounded up for the allocator.
+pub(crate) const BATCH_STATE_BYTES: usize = 512;
+
+/// What a batch carries through all its states.
+pub(crate) struct Core {
+    pub(crate) completion: Arc<Completion>,
+    pub(crate) created: Time,
+    pub(crate) record_count: u32,
+    base_timestamp_ms: i64,
+    max_timestamp_ms: i64,
+    ticket: FlushTicket,
+    /// [`BATCH_STATE_BYTES`], and after compression the compressed bytes.
+    _state: Reservation,
+}
+
+impl Core {
+    fn complete(&self, outcome: Outcome) -> bool {
+        let first = self.completion.complete(outcome);
+        // A flush is done with the outcome; the bytes may stay with a writer for longer.
+        self.ticket.release();
+        first
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.ticket.generation()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let lost = DeliveryFailure::new(FailureKind::Internal, Persistence::PossiblyPersisted);
+        // A no-op unless the batch was lost on its way, which only a defect can do.
+        self.complete(Outcome::Failed(lost));
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("record_count", &self.record_count)
+            .field("created", &self.created)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A batch that takes records.
+#[derive(Debug)]
+pub(crate) struct OpenBatch {
+    core: Core,
+    chain: ChunkChain,
+}
+
+impl OpenBatch {
+    pub(crate) fn new(
+        completion: Arc<Completion>,
+        created: Time,
+        base_timestamp_ms: i64,
+        ticket: FlushTicket,
+        state: Reservation,
+    ) -> OpenBatch {
+        let core = Core {
+            completion,
+            created,
+            record_count: 0,
+            base_timestamp_ms,
+            max_timestamp_ms: base_timestamp_ms,
+            ticket,
+            _state: state,
+        };
+        OpenBatch {
+            core,
+            chain: ChunkChain::default(),
+        }
+    }
+
+    /// The record as it would stand at the end of this batch.
+    #[inline]
+    pub(crate) fn encode<'a>(&self, record: &Record<'a>) -> RecordRef<'a> {
+        RecordRef {
+            // Far-apart timestamps wrap as they do in Java: the delta is added back with the same wrap.
+            timestamp_delta: record.timestamp_ms.wrapping_sub(self.core.base_timestamp_ms),
+            offset_delta: self.core.record_count as i32,
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        }
+    }
+
+    /// Bytes of the records so far.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> usize {
+        self.chain.len()
+    }
+
+    pub(crate) fn created(&self) -> Time {
+        self.core.created
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.core.generation()
+    }
+
+    pub(crate) fn chain(&self) -> &ChunkChain {
+        &self.chain
+    }
+
+    /// Writes a record of exactly `size` bytes; the room is there, in the chain or in `spare`.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        encoded: &RecordRef<'_>,
+        size: RecordSize,
+        timestamp_ms: i64,
+        spare: SmallVec<[Chunk; 4]>,
+    ) -> Delivery {
+        match self.chain.contiguous(size.total()) {
+            Some(mut sink) => encoded.write_to(size, &mut sink),
+            None => encoded.write_to(size, &mut self.chain.sink(spare)),
+        }
+        let index = self.core.record_count;
+        self.core.record_count += 1;
+        self.core.max_timestamp_ms = self.core.max_timestamp_ms.max(timestamp_ms);
+        Delivery::new(
+            Arc::clone(&self.core.completion),
+            index,
+            size_or_null(encoded.key),
+            size_or_null(encoded.value),
+            timestamp_ms,
+        )
+    }
+
+    /// Takes no more records.
+    pub(crate) fn close(self) -> ClosedBatch {
+        ClosedBatch {
+            core: self.core,
+            chain: self.chain,
+        }
+    }
+}
+
+/// Java's -1 for null. Longer than `i32::MAX` cannot be: the record's size was checked.
+fn size_or_null(bytes: Option<&[u8]>) -> i32 {
+    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+}
+
+/// A batch that takes no more records and is not compressed yet.
+#[derive(Debug)]
+pub struct ClosedBatch {
+    pub(crate) core: Core,
+    chain: ChunkChain,
+}
+
+impl ClosedBatch {
+    /// When its first record came.
+    pub fn created(&self) -> Time {
+        self.core.created
+    }
+
+    /// How many records it holds.
+    pub fn record_count(&self) -> u32 {
+        self.core.record_count
+    }
+
+    /// Bytes of its records before compression.
+    pub fn uncompressed_len(&self) -> usize {
+        self.chain.len()
+    }
+
+    /// Resolves all of it as failed. What is closed was never written, so nothing of it is persisted.
+    pub fn fail(self, failure: DeliveryFailure) {
+        self.core.complete(Outcome::Failed(failure));
+    }
+
+    fn into_sealed(
+        self,
+        sealer: &mut Sealer,
+        ratio: &CompressionRatio,
+        pool: &Arc<MemoryPool>,
+    ) -> Option<SealedBatch> {
+        let uncompressed_len = self.chain.len();
+        let ClosedBatch { core, chain } = self;
+        let payload = if sealer.compression() == Compression::None {
+            chain.freeze()
+        } else {
+            match sealer.compress(&chain, pool) {
+                Ok(payload) => payload,
+                Err(error) => {
+                    let failure = DeliveryFailure::new(FailureKind::Encode, Persistence::NotPersisted);
+                    core.complete(Outcome::Failed(failure.with_detail(error.to_string())));
+                    return None;
+                }
+            }
+        };
+        let payload_len: usize = payload.iter().map(Bytes::len).sum();
+        ratio.observe(payload_len, uncompressed_len);
+        let payload_crc = payload.iter().fold(0, |crc, slice| crc32c_append(crc, slice));
+        let compression = sealer.compression();
+        Some(SealedBatch {
+            core,
+            compression,
+            payload,
+            payload_len,
+            payload_crc,
+            uncompressed_len,
+        })
+    }
+}
+
+/// Seals batches: a codec's context and a buffer, both kept from batch to batch. One for each thread that seals.
+#[derive(Debug)]
+pub struct Sealer {
+    compressor: Compressor,
+    /// The codec's output, before it is copied into chunks of its true size.
+    scratch: Vec<u8>,
+}
+
+impl Sealer {
+    /// A sealer for this codec and level. Fails if the codec is not compiled in.
+    pub fn new(codec: impl Into<Codec>) -> Result<Sealer, CompressError> {
+        Ok(Sealer {
+            compressor: Compressor::new(codec)?,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The codec.
+    pub fn compression(&self) -> Compression {
+        self.compressor.codec().compression()
+    }
+
+    /// Compresses if the codec says so, and computes the checksum of the payload: the expensive step, done by whichever
+    /// thread has the time. On an error of the codec every delivery of the batch fails with it, and `None` comes back.
+    pub fn seal(
+        &mut self,
+        batch: ClosedBatch,
+        ratio: &CompressionRatio,
+        pool: &Arc<MemoryPool>,
+    ) -> Option<SealedBatch> {
+        batch.into_sealed(self, ratio, pool)
+    }
+
+    /// Compresses into fresh chunks. Their permits are taken regardless of the limit: the uncompressed chunks come back
+    /// as soon as this is done, so the overdraft lasts as long as one batch's compression, and waiting could deadlock.
+    fn compress(
+        &mut self,
+        chain: &ChunkChain,
+        pool: &Arc<MemoryPool>,
+    ) -> Result<SmallVec<[Bytes; 2]>, CompressError> {
+        self.scratch.clear();
+        let slices: SmallVec<[&[u8]; 8]> = chain.slices().collect();
+        self.compressor.compress(&slices, &mut self.scratch)?;
+        let mut payload = SmallVec::new();
+        let mut rest: &[u8] = &self.scratch;
+        while !rest.is_empty() {
+            let class = class_for(rest.len());
+            let size = CHUNK_SIZES[class];
+            let mut permits = pool.reserve_regardless(size);
+            // The reservation is of the chunk's very size.
+            let Some(mut chunk) = permits.chunk(class) else {
+                unreachable!("reserved {size} bytes")
+            };
+            let (head, tail) = rest.split_at(rest.len().min(size));
+            chunk.put(head);
+            payload.push(Bytes::from_owner(chunk));
+            rest = tail;
+        }
+        Ok(payload)
+    }
+}
+
+/// The identity that an idempotent producer stamps on a batch when it is first written. It never changes afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchIdentity {
+    /// From InitProducerId.
+    pub producer_id: i64,
+    /// Bumped to restart sequences.
+    pub producer_epoch: i16,
+    /// The sequence number of the first record.
+    pub base_sequence: i32,
+}
+
+/// A batch in its wire form, immutable: a retry is the same bytes, because there are no others.
+#[derive(Debug)]
+pub struct SealedBatch {
+    core: Core,
+    compression: Compression,
+    payload: SmallVec<[Bytes; 2]>,
+    payload_len: usize,
+    payload_crc: u32,
+    uncompressed_len: usize,
+}
+
+impl SealedBatch {
+    /// When its first record came: `delivery.timeout.ms` counts from here.
+    pub fn created(&self) -> Time {
+        self.core.created
+    }
+
+    /// How many records it holds.
+    pub fn record_count(&self) -> u32 {
+        self.core.record_count
+    }
+
+    /// Bytes on the wire: the header and the payload.
+    pub fn wire_len(&self) -> usize {
+        BATCH_HEADER_SIZE + self.payload_len
+    }
+
+    /// Bytes of its records before compression.
+    pub fn uncompressed_len(&self) -> usize {
+        self.uncompressed_len
+    }
+
+    /// The payload as slices that share the batch's chunks: cloning them is what a writer does.
+    pub fn payload(&self) -> &[Bytes] {
+        &self.payload
+    }
+
+    /// Whether a flush asked for it, see [`FlushTracker`](crate::FlushTracker).
+    pub fn generation(&self) -> u64 {
+        self.core.generation()
+    }
+
+    /// The 61 bytes in front of the payload. A new identity is a new header; the payload is never touched.
+    pub fn header(&self, identity: Option<BatchIdentity>) -> [u8; BATCH_HEADER_SIZE] {
+        // Fewer than 2^31 records: each takes at least 7 bytes of a batch that is far below 2 GiB.
+        let record_count = self.core.record_count as i32;
+        let mut header = BatchHeader {
+            attributes: Attributes::default().with_compression(self.compression),
+            last_offset_delta: record_count - 1,
+            base_timestamp: self.core.base_timestamp_ms,
+            max_timestamp: self.core.max_timestamp_ms,
+            record_count,
+            ..BatchHeader::default()
+        };
+        if let Some(identity) = identity {
+            header.producer_id = identity.producer_id;
+            header.producer_epoch = identity.producer_epoch;
+            header.base_sequence = identity.base_sequence;
+        }
+        header.encode(self.payload_len, self.payload_crc)
+    }
+
+    /// Whether its deliveries are resolved: after an expiry the batch lives on only until its writer is done.
+    pub fn is_complete(&self) -> bool {
+        self.core.completion.is_complete()
+    }
+
+    /// Resolves all of it as in the log; -1 for an offset or time that the broker did not tell. False if it was
+    /// resolved before.
+    pub fn complete(&self, base_offset: i64, log_append_time_ms: i64) -> bool {
+        self.core.complete(Outcome::Acked {
+            base_offset,
+            log_append_time_ms,
+        })
+    }
+
+    /// Resolves all of it as failed. False if it was resolved before.
+    pub fn fail(&self, failure: DeliveryFailure) -> bool {
+        self.core.complete(Outcome::Failed(failure))
+    }
+
+    /// Resolves it as refused because of some records (KIP-467): `culprits` by index, the rest with `others`.
+    pub fn reject(&self, mut culprits: Vec<(u32, DeliveryFailure)>, others: DeliveryFailure) -> bool {
+        culprits.sort_by_key(|(index, _)| *index);
+        self.core.complete(Outcome::Rejected { culprits, others })
+    }
+}

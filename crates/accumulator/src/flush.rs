@@ -1,0 +1,233 @@
+//! Which batches a flush waits for.
+
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// Counts the incomplete batches by generation. A flush begins a new generation and waits until all older ones are
+/// empty: what is sent after it belongs to the new one and neither delays it nor loses its linger (KAFKA-12870).
+#[derive(Debug, Default)]
+pub struct FlushTracker {
+    /// The generation of batches that are created now: a copy of the truth under the lock, for readers.
+    current: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The generation of `incomplete[0]`; `base + incomplete.len() - 1` is the current one.
+    base: u64,
+    /// How many batches of each generation are incomplete. Bounded by the flushes that wait.
+    incomplete: VecDeque<usize>,
+    waiters: Vec<(u64, Waker)>,
+}
+
+impl FlushTracker {
+    /// The generation of batches that are created now. Batches of an older one have been flushed and must not linger.
+    pub fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// How many batches are incomplete.
+    pub fn incomplete(&self) -> usize {
+        self.inner.lock().incomplete.iter().sum()
+    }
+
+    /// Counts a new batch, until its ticket is dropped.
+    pub(crate) fn ticket(self: &Arc<Self>) -> FlushTicket {
+        let mut inner = self.inner.lock();
+        let generation = inner.current();
+        // `current` made sure that there is an entry.
+        if let Some(count) = inner.incomplete.back_mut() {
+            *count += 1;
+        }
+        drop(inner);
+        FlushTicket {
+            tracker: Arc::clone(self),
+            generation,
+            released: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts a batch among those of `generation`: the parts of a split batch belong to whoever waits for the whole.
+    #[cfg(test)]
+    pub(crate) fn ticket_in(self: &Arc<Self>, generation: u64) -> Option<FlushTicket> {
+        let mut inner = self.inner.lock();
+        let at = usize::try_from(generation.checked_sub(inner.base)?).ok()?;
+        *inner.incomplete.get_mut(at)? += 1;
+        drop(inner);
+        Some(FlushTicket {
+            tracker: Arc::clone(self),
+            generation,
+            released: AtomicBool::new(false),
+        })
+    }
+
+    /// Begins a flush of everything that is incomplete now.
+    pub fn begin(self: &Arc<Self>) -> FlushWait {
+        let mut inner = self.inner.lock();
+        let generation = inner.current();
+        inner.incomplete.push_back(0);
+        self.current.store(generation + 1, Ordering::Release);
+        inner.retire();
+        drop(inner);
+        FlushWait {
+            tracker: Arc::clone(self),
+            generation,
+        }
+    }
+}
+
+impl Inner {
+    fn current(&mut self) -> u64 {
+        if self.incomplete.is_empty() {
+            self.incomplete.push_back(0);
+        }
+        self.base + self.incomplete.len() as u64 - 1
+    }
+
+    /// Forgets the oldest generations that are empty; the current one stays.
+    fn retire(&mut self) {
+        while self.incomplete.len() > 1 && self.incomplete.front() == Some(&0) {
+            self.incomplete.pop_front();
+            self.base += 1;
+        }
+    }
+}
+
+/// A batch's share in the count of its generation, until the batch is complete.
+#[derive(Debug)]
+pub(crate) struct FlushTicket {
+    tracker: Arc<FlushTracker>,
+    generation: u64,
+    released: AtomicBool,
+}
+
+impl FlushTicket {
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The batch is complete, although its memory may be held for longer. Only the first call counts.
+    pub(crate) fn release(&self) {
+        if self.released.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut inner = self.tracker.inner.lock();
+        let at = usize::try_from(self.generation.wrapping_sub(inner.base)).unwrap_or(usize::MAX);
+        if let Some(count) = inner.incomplete.get_mut(at) {
+            *count -= 1;
+        }
+        inner.retire();
+        let base = inner.base;
+        let mut woken = Vec::new();
+        inner.waiters.retain(|(generation, waker)| {
+            let done = *generation < base;
+            if done {
+                woken.push(waker.clone());
+            }
+            !done
+        });
+        drop(inner);
+        for waker in woken {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for FlushTicket {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Resolves when every batch that was incomplete when the flush began is complete, be it acknowledged or failed.
+#[derive(Debug)]
+#[must_use = "a flush waits only while it is polled"]
+pub struct FlushWait {
+    tracker: Arc<FlushTracker>,
+    generation: u64,
+}
+
+impl Future for FlushWait {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.tracker.inner.lock();
+        if inner.base > self.generation {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker();
+        let known = inner
+            .waiters
+            .iter()
+            .any(|(generation, known)| *generation == self.generation && known.will_wake(waker));
+        if !known {
+            inner.waiters.push((self.generation, waker.clone()));
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(wait: &mut FlushWait) -> bool {
+        Pin::new(wait)
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_was_there_and_for_nothing_later() {
+        let tracker = Arc::new(FlushTracker::default());
+        let before = tracker.ticket();
+        let mut flush = tracker.begin();
+        let after = tracker.ticket();
+        assert!(before.generation() < tracker.current() && after.generation() == tracker.current());
+        assert!(!done(&mut flush));
+        drop(before);
+        assert!(done(&mut flush));
+        assert_eq!(tracker.incomplete(), 1);
+        drop(after);
+        assert_eq!(tracker.incomplete(), 0);
+    }
+
+    #[test]
+    fn an_empty_flush_is_done_at_once() {
+        let tracker = Arc::new(FlushTracker::default());
+        assert!(done(&mut tracker.begin()));
+        assert!(done(&mut tracker.begin()));
+    }
+
+    #[test]
+    fn a_flush_waits_for_children_of_splits() {
+        let tracker = Arc::new(FlushTracker::default());
+        let parent = tracker.ticket();
+        let mut flush = tracker.begin();
+        let child = tracker
+            .ticket_in(parent.generation())
+            .expect("the parent keeps its generation");
+        drop(parent);
+        assert!(!done(&mut flush));
+        drop(child);
+        assert!(done(&mut flush));
+    }
+
+    #[test]
+    fn later_flushes_do_not_finish_before_earlier_batches() {
+        let tracker = Arc::new(FlushTracker::default());
+        let first = tracker.ticket();
+        let mut one = tracker.begin();
+        let second = tracker.ticket();
+        let mut two = tracker.begin();
+        drop(second);
+        assert!(!done(&mut one) && !done(&mut two));
+        drop(first);
+        assert!(done(&mut one) && done(&mut two));
+    }
+}

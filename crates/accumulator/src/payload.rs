@@ -1,0 +1,155 @@
+//! The bytes of a batch: a chain of chunks while records are appended, shared slices once it is closed.
+
+use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
+use bytes::Bytes;
+use ottla_protocol::records::RecordSink;
+use smallvec::SmallVec;
+
+/// Records under construction, encoded in place. A record may span chunks, so nothing is wasted at a chunk's end.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkChain {
+    full: SmallVec<[Chunk; 2]>,
+    last: Option<Chunk>,
+    len: usize,
+}
+
+impl ChunkChain {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes that fit without another chunk.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.last.as_ref().map_or(0, Chunk::room)
+    }
+
+    /// The classes of the chunks that `bytes` more would need, given that the whole is not expected to grow beyond
+    /// `expected` bytes. Each chunk is at most four times what stands, so that growth wastes little.
+    pub(crate) fn classes_for(&self, bytes: usize, expected: usize) -> SmallVec<[usize; 4]> {
+        let mut classes = SmallVec::new();
+        let mut missing = bytes.saturating_sub(self.room());
+        while missing > 0 {
+            let next = match (self.last.as_ref(), classes.last()) {
+                (None, None) => class_for(expected.max(missing)),
+                // A batch that outgrew what was expected of it is on its way to becoming a full one.
+                _ => class_for(self.len.max(missing)),
+            };
+            classes.push(next);
+            missing = missing.saturating_sub(CHUNK_SIZES[next]);
+        }
+        classes
+    }
+
+    /// Moves the chunks of `classes` out of `permits` into the chain's spare room: see [`ChunkChain::put_record`].
+    pub(crate) fn spare(permits: &mut Reservation, classes: &[usize]) -> Option<SmallVec<[Chunk; 4]>> {
+        classes.iter().map(|&class| permits.chunk(class)).collect()
+    }
+
+    /// A sink that fills the last chunk and goes on in `spare`, which must suffice.
+    pub(crate) fn sink(&mut self, spare: SmallVec<[Chunk; 4]>) -> ChainSink<'_> {
+        ChainSink {
+            chain: self,
+            spare: spare.into_iter(),
+        }
+    }
+
+    /// The last chunk, if `bytes` fit into it whole: the fast path.
+    #[inline]
+    pub(crate) fn contiguous(&mut self, bytes: usize) -> Option<ChunkSink<'_>> {
+        let last = self.last.as_mut()?;
+        if last.room() < bytes {
+            return None;
+        }
+        self.len += bytes;
+        Some(ChunkSink(last))
+    }
+
+    /// The closed form. The chunks go back to the pool when the last holder of these slices is gone.
+    pub(crate) fn freeze(self) -> SmallVec<[Bytes; 2]> {
+        self.full
+            .into_iter()
+            .chain(self.last)
+            .map(Bytes::from_owner)
+            .collect()
+    }
+
+    /// The chunks as slices.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.full.iter().chain(&self.last).map(AsRef::as_ref)
+    }
+}
+
+/// Writes into one chunk that is known to have the room.
+pub(crate) struct ChunkSink<'a>(&'a mut Chunk);
+
+impl RecordSink for ChunkSink<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.put(bytes);
+    }
+}
+
+/// Writes across chunks.
+pub(crate) struct ChainSink<'a> {
+    chain: &'a mut ChunkChain,
+    spare: smallvec::IntoIter<[Chunk; 4]>,
+}
+
+impl RecordSink for ChainSink<'_> {
+    fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.chain.room();
+            if room == 0 {
+                // The caller brought spare chunks for the record's exact size.
+                let Some(next) = self.spare.next() else {
+                    unreachable!("a record outgrew its announced size")
+                };
+                self.chain.full.extend(self.chain.last.replace(next));
+                continue;
+            }
+            let (head, tail) = bytes.split_at(room.min(bytes.len()));
+            if let Some(last) = &mut self.chain.last {
+                last.put(head);
+            }
+            self.chain.len += head.len();
+            bytes = tail;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryPool;
+
+    #[test]
+    fn a_record_spans_chunks() {
+        let pool = MemoryPool::new(1 << 20);
+        let mut chain = ChunkChain::default();
+        let bytes: Vec<u8> = (0..=255).cycle().take(700 << 10).collect();
+        for piece in bytes.chunks(100 << 10) {
+            let classes = chain.classes_for(piece.len(), 1);
+            let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
+            let mut permits = pool.try_reserve(needed).expect("within 1 MiB");
+            let spare = ChunkChain::spare(&mut permits, &classes).expect("reserved");
+            chain.sink(spare).put(piece);
+        }
+        assert_eq!(chain.len(), bytes.len());
+        let frozen = chain.freeze();
+        assert!(frozen.len() > 2);
+        assert_eq!(frozen.concat(), bytes);
+        assert!(pool.used() >= bytes.len());
+        drop(frozen);
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn the_first_chunk_is_what_is_expected() {
+        let chain = ChunkChain::default();
+        assert_eq!(chain.classes_for(100, 100).as_slice(), &[0]);
+        assert_eq!(chain.classes_for(100, 16 << 10).as_slice(), &[2]);
+        assert_eq!(chain.classes_for(100, 10 << 20).as_slice(), &[4]);
+        assert_eq!(chain.classes_for(600 << 10, 0).as_slice(), &[4, 4, 4]);
+    }
+}

@@ -1,0 +1,175 @@
+//! The driver: the sender and the network, polled together as one future.
+
+use crate::codec_pool::CodecPool;
+use ottla_network::transport::NetworkDriver;
+use ottla_network::{Endpoint, NetworkEvent, OutgoingRequest};
+use ottla_sender::{Action, ApiRange, Request, Sender};
+use ottla_time::{Clock, Time};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How many turns one poll takes before it lets the runtime's other tasks run.
+const TURNS_PER_POLL: usize = 16;
+
+/// Resolves when the producer is closed and everything is resolved.
+pub(crate) struct Driver {
+    sender: Sender,
+    network: NetworkDriver,
+    codecs: CodecPool,
+    clock: Arc<dyn Clock>,
+    timer: Timer,
+    finished: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        sender: Sender,
+        network: NetworkDriver,
+        codecs: CodecPool,
+        clock: Arc<dyn Clock>,
+    ) -> Driver {
+        Driver {
+            sender,
+            network,
+            codecs,
+            clock,
+            timer: Timer::default(),
+            finished: false,
+        }
+    }
+
+    /// Feeds the sender what happened. True if anything did.
+    fn gather(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let mut happened = self.sender.wakeup().take(cx);
+        while let Poll::Ready(event) = self.network.poll_event(cx, now) {
+            self.handle(event, now);
+            happened = true;
+        }
+        for sealed in self.codecs.take_sealed(cx) {
+            self.sender.handle_sealed(sealed, now);
+            happened = true;
+        }
+        happened
+    }
+
+    fn handle(&mut self, event: NetworkEvent, now: Time) {
+        match event {
+            NetworkEvent::Ready { node, versions } => {
+                let ranges = versions.apis.iter().map(|api| ApiRange {
+                    key: api.key,
+                    min: api.min,
+                    max: api.max,
+                });
+                self.sender.handle_ready(node, ranges, now);
+            }
+            NetworkEvent::Response { node, id, body } => self.sender.handle_response(node, id, body, now),
+            NetworkEvent::Written { node, id } => self.sender.handle_written(node, id, now),
+            NetworkEvent::Failed {
+                node,
+                id,
+                error,
+                written,
+            } => {
+                self.sender
+                    .handle_failed(node, id, &error.to_string(), written, now);
+            }
+            NetworkEvent::Disconnected { node, error, .. } => {
+                self.sender.handle_disconnected(node, &error.to_string(), now);
+            }
+            // Requests in flight are limited by number, and each waits for its answer: nothing to do.
+            _ => {}
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, now: Time) {
+        match action {
+            Action::Connect { node, address } => {
+                self.network
+                    .connect(node, Endpoint::new(address.host, address.port), now);
+            }
+            Action::Send { node, request } => self.send(node, request, now),
+            Action::Seal(job) => {
+                if let Some(sealed) = self.codecs.seal(job) {
+                    self.sender.handle_sealed(sealed, now);
+                }
+            }
+            Action::Finished => self.finished = true,
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, node: i32, request: Request, now: Time) {
+        let id = request.id;
+        let outgoing = OutgoingRequest {
+            id,
+            api_key: request.api_key,
+            api_version: request.api_version,
+            flexible: request.flexible,
+            body: request.body.into_iter().collect(),
+            expects_response: request.expects_response,
+            timeout: request.timeout,
+        };
+        if let Err(error) = self.network.send(node, outgoing, now) {
+            self.sender
+                .handle_failed(node, id, &error.to_string(), false, now);
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        for _ in 0..TURNS_PER_POLL {
+            let now = this.clock.now();
+            let happened = this.gather(cx, now);
+            let timeout = this.sender.next_timeout();
+            if !happened && timeout.is_none_or(|at| at > now) {
+                // The timer may have run out while we looked: then there is another turn to take.
+                if this.timer.poll(cx, timeout, now).is_pending() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            this.sender.turn(now);
+            while let Some(action) = this.sender.poll_action() {
+                this.carry_out(action, now);
+            }
+            if this.finished {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// One timer that is moved.
+#[derive(Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    at: Option<Time>,
+}
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>, at: Option<Time>, now: Time) -> Poll<()> {
+        let Some(due) = at.filter(|&at| at < Time::MAX) else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
+        if self.at != at {
+            self.at = at;
+            sleep.as_mut().reset(Instant::now() + due.since(now));
+        }
+        let fired = sleep.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.at = None;
+        }
+        fired
+    }
+}

@@ -1,0 +1,140 @@
+//! The one error of the facade.
+
+use crate::config::ConfigError;
+use ottla_protocol::ErrorCode;
+use ottla_sender::{DeliveryFailure, FailureKind, Persistence, SendError, TrySendError};
+use std::fmt;
+
+/// What went wrong. Ask it by its predicates; its text says what to do.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Kind>);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Config(ConfigError),
+    Start(String),
+    Send(SendError),
+    WouldWait(TrySendError),
+    Delivery(DeliveryFailure),
+}
+
+impl Error {
+    pub(crate) fn start(message: impl Into<String>) -> Error {
+        Error(Box::new(Kind::Start(message.into())))
+    }
+
+    /// Whether the record is in the log. What was never queued is not persisted.
+    pub fn persistence(&self) -> Persistence {
+        match &*self.0 {
+            Kind::Delivery(failure) => failure.persistence,
+            _ => Persistence::NotPersisted,
+        }
+    }
+
+    /// Whether the same call may succeed later: the brokers were away or slow, or memory was short. If the record is
+    /// [possibly persisted](Error::persistence), sending it again may duplicate it.
+    pub fn is_retriable(&self) -> bool {
+        match &*self.0 {
+            Kind::Config(_) | Kind::Start(_) => false,
+            Kind::Send(error) => {
+                matches!(
+                    error,
+                    SendError::MetadataTimeout { .. } | SendError::MemoryTimeout { .. }
+                )
+            }
+            Kind::WouldWait(error) => !matches!(error, TrySendError::Refused(_)),
+            Kind::Delivery(failure) => match failure.kind {
+                FailureKind::Broker(code) => code.is_retriable(),
+                FailureKind::Timeout | FailureKind::Network => true,
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether a deadline passed: `max.block.ms` before the record was queued, or `delivery.timeout.ms` after.
+    pub fn is_timeout(&self) -> bool {
+        match &*self.0 {
+            Kind::Send(error) => {
+                matches!(
+                    error,
+                    SendError::MetadataTimeout { .. } | SendError::MemoryTimeout { .. }
+                )
+            }
+            Kind::Delivery(failure) => failure.kind == FailureKind::Timeout,
+            _ => false,
+        }
+    }
+
+    /// Whether the producer is closed.
+    pub fn is_closed(&self) -> bool {
+        match &*self.0 {
+            Kind::Send(error) | Kind::WouldWait(TrySendError::Refused(error)) => *error == SendError::Closed,
+            Kind::Delivery(failure) => failure.kind == FailureKind::Closed,
+            _ => false,
+        }
+    }
+
+    /// Whether [`Producer::try_send`](crate::Producer::try_send) would have had to wait: [`Producer::send`](crate::Producer::send) does.
+    pub fn would_wait(&self) -> bool {
+        matches!(
+            &*self.0,
+            Kind::WouldWait(TrySendError::Metadata | TrySendError::Memory)
+        )
+    }
+
+    /// Whether the configuration is wrong.
+    pub fn is_config(&self) -> bool {
+        matches!(&*self.0, Kind::Config(_))
+    }
+
+    /// The code that a broker answered, if it was a broker that refused.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match &*self.0 {
+            Kind::Send(SendError::Topic { code, .. })
+            | Kind::WouldWait(TrySendError::Refused(SendError::Topic { code, .. })) => Some(*code),
+            Kind::Delivery(DeliveryFailure {
+                kind: FailureKind::Broker(code),
+                ..
+            }) => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Config(error) => error.fmt(f),
+            Kind::Start(message) => f.write_str(message),
+            Kind::Send(error) => error.fmt(f),
+            Kind::WouldWait(error) => error.fmt(f),
+            Kind::Delivery(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Error {
+        Error(Box::new(Kind::Config(error)))
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Error {
+        Error(Box::new(Kind::Send(error)))
+    }
+}
+
+impl From<TrySendError> for Error {
+    fn from(error: TrySendError) -> Error {
+        Error(Box::new(Kind::WouldWait(error)))
+    }
+}
+
+impl From<DeliveryFailure> for Error {
+    fn from(failure: DeliveryFailure) -> Error {
+        Error(Box::new(Kind::Delivery(failure)))
+    }
+}

@@ -1,0 +1,327 @@
+//! The producer and its builder.
+
+use crate::clock::SystemClock;
+use crate::codec_pool::CodecPool;
+use crate::config::{self, Config, ConfigBuilder, Warning};
+use crate::delivery::Delivery;
+use crate::driver::Driver;
+use crate::record::TopicRef;
+use crate::{Error, Record, Topic};
+use ottla_accumulator::AccumulatorConfig;
+use ottla_network::transport::{NetworkDriver, TcpConnector};
+use ottla_network::{Network, NetworkConfig};
+use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig};
+use ottla_time::Clock;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A Kafka producer. Cheap to clone; all clones are one producer.
+///
+/// ```no_run
+/// use ottla::{Producer, Record};
+///
+/// # async fn example() -> Result<(), ottla::Error> {
+/// let producer = Producer::builder().bootstrap_servers("127.0.0.1:9092").build()?;
+/// let delivery = producer.send(&Record::to("orders").key("customer-7").value("{}")).await?;
+/// let metadata = delivery.await?;
+/// println!("{}-{}@{:?}", metadata.topic(), metadata.partition(), metadata.offset());
+/// producer.close(std::time::Duration::from_secs(30)).await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Dropping
+/// When the last clone is dropped, what is queued is still sent in the background, for up to `delivery.timeout.ms`, but
+/// nobody waits for it: a process that ends right away loses it. [`Producer::close`] waits.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    handle: Handle,
+    config: Config,
+    client_id: String,
+    warnings: Vec<Warning>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Only the waiting is given up; the driver goes on until everything is resolved.
+        let _closing = self.handle.close(self.config.delivery_timeout());
+    }
+}
+
+impl Producer {
+    /// Starts to configure a producer.
+    pub fn builder() -> ProducerBuilder {
+        ProducerBuilder {
+            source: Source::Builder(ConfigBuilder::new()),
+            runtime: None,
+        }
+    }
+
+    /// Queues a record, and waits only if it must: for the topic's metadata the first time, and for memory when
+    /// `buffer.memory` is used up; together up to `max.block.ms`. The [`Delivery`] is the outcome.
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, nothing was queued.
+    pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        let send = record.as_send();
+        let delivery = match record.topic_ref() {
+            TopicRef::Handle(topic) => self.inner.handle.send(&topic.0, &send).await,
+            TopicRef::Name(name) => {
+                let topic = self.inner.handle.topic(name);
+                self.inner.handle.send(&topic, &send).await
+            }
+        };
+        Ok(Delivery(delivery?))
+    }
+
+    /// Queues a record now or not at all. An error that [would have to wait](Error::would_wait) is no more than that:
+    /// metadata has been asked for, memory comes free.
+    pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        let send = record.as_send();
+        let delivery = match record.topic_ref() {
+            TopicRef::Handle(topic) => self.inner.handle.try_send(&topic.0, &send),
+            TopicRef::Name(name) => self.inner.handle.try_send(&self.inner.handle.topic(name), &send),
+        };
+        Ok(Delivery(delivery?))
+    }
+
+    /// A handle to a topic. Sending by handle saves the look-up by name for each record.
+    pub fn topic(&self, name: &str) -> Topic {
+        Topic(self.inner.handle.topic(name))
+    }
+
+    /// How many partitions the topic has; waits for its metadata up to `max.block.ms`.
+    pub async fn partition_count(&self, topic: &Topic) -> Result<usize, Error> {
+        Ok(self.inner.handle.partition_count(&topic.0).await?)
+    }
+
+    /// Sends everything that is queued without waiting for more, and waits until all of it is resolved: acknowledged
+    /// or failed, which only the deliveries tell. Bounded by `delivery.timeout.ms`.
+    ///
+    /// # Cancel safety
+    /// The queued records are sent without linger also if this future is dropped.
+    pub async fn flush(&self) {
+        self.inner.handle.flush().await;
+    }
+
+    /// Takes no more records, sends what is queued for up to `timeout`, fails the rest, and returns when every delivery
+    /// is resolved. Calling it again is harmless; it can only shorten the time.
+    pub async fn close(&self, timeout: Duration) {
+        self.inner.handle.close(timeout).await;
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The client id that brokers see: `client.id`, or `producer-<n>` with a number of this process.
+    pub fn client_id(&self) -> &str {
+        &self.inner.client_id
+    }
+
+    /// What is odd about the configuration, but no error.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.inner.warnings
+    }
+
+    /// Bytes of `buffer.memory` that records hold now.
+    pub fn memory_used(&self) -> usize {
+        self.inner.handle.memory_used()
+    }
+}
+
+/// Configures a [`Producer`]. Keys are those of the Java producer, see [`config`].
+#[derive(Debug)]
+#[must_use = "build() makes the producer"]
+pub struct ProducerBuilder {
+    source: Source,
+    runtime: Option<tokio::runtime::Handle>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Builder(ConfigBuilder),
+    Ready(Box<Config>, Vec<Warning>),
+}
+
+impl ProducerBuilder {
+    /// Where to look for the cluster: `host:port`, separated by commas (`bootstrap.servers`).
+    pub fn bootstrap_servers(self, servers: impl Into<String>) -> ProducerBuilder {
+        self.set("bootstrap.servers", servers)
+    }
+
+    /// Sets any key by its name; a later value wins. Wrong names and values are reported by
+    /// [`build`](ProducerBuilder::build).
+    pub fn set(self, key: impl Into<String>, value: impl Into<String>) -> ProducerBuilder {
+        self.configure(|config| config.set(key, value))
+    }
+
+    /// Reads a `producer.properties` file as Java does.
+    pub fn properties_file(self, path: impl AsRef<Path>) -> Result<ProducerBuilder, Error> {
+        let Source::Builder(config) = self.source else {
+            return Ok(self);
+        };
+        Ok(ProducerBuilder {
+            source: Source::Builder(config.from_properties_file(path)?),
+            ..self
+        })
+    }
+
+    /// Uses the typed setters of [`ConfigBuilder`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = ottla::Producer::builder().configure(|config| config.linger(Duration::from_millis(20)).batch_size(65_536));
+    /// # let _ = builder;
+    /// ```
+    pub fn configure(self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> ProducerBuilder {
+        let builder = match self.source {
+            Source::Builder(builder) => builder,
+            // A configuration that is built cannot be changed; what is set after it starts over.
+            Source::Ready(..) => ConfigBuilder::new(),
+        };
+        ProducerBuilder {
+            source: Source::Builder(change(builder)),
+            ..self
+        }
+    }
+
+    /// Uses a configuration that was built before, and nothing else.
+    pub fn config(self, config: Config) -> ProducerBuilder {
+        ProducerBuilder {
+            source: Source::Ready(Box::new(config), Vec::new()),
+            ..self
+        }
+    }
+
+    /// Runs the producer's I/O on this runtime instead of a thread of its own. The runtime must have I/O and time
+    /// enabled, and must outlive the producer: when it is shut down, all that is queued fails.
+    pub fn runtime(self, runtime: tokio::runtime::Handle) -> ProducerBuilder {
+        ProducerBuilder {
+            runtime: Some(runtime),
+            ..self
+        }
+    }
+
+    /// Checks the configuration and starts the producer. It connects in the background: a broker that is not there
+    /// shows in the first send.
+    pub fn build(self) -> Result<Producer, Error> {
+        let (config, warnings) = match self.source {
+            Source::Builder(builder) => builder.build()?,
+            Source::Ready(config, warnings) => (*config, warnings),
+        };
+        let client_id = client_id(&config);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let seed = fastrand::u64(..);
+        let network = Network::new(network_config(&config, &client_id), seed)
+            .map_err(|error| Error::start(error.to_string()))?;
+        let mut connector = TcpConnector::default();
+        connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
+        connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
+        let network = NetworkDriver::new(network).with_connector(Arc::new(connector));
+        let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
+        let codecs = CodecPool::new(config.codec(), sealer);
+        let accumulator = AccumulatorConfig {
+            batch_size: config.batch_size(),
+            buffer_memory: usize::try_from(config.buffer_memory()).unwrap_or(usize::MAX),
+            compression: config.codec().compression(),
+        };
+        let partitioner = config.partitioner().build(config.partitioner_ignore_keys());
+        let (sender, handle) = Sender::new(
+            sender_config(&config),
+            accumulator,
+            partitioner,
+            Arc::clone(&clock),
+            seed,
+        );
+        let driver = Driver::new(sender, network, codecs, clock);
+        start(driver, self.runtime)?;
+        Ok(Producer {
+            inner: Arc::new(Inner {
+                handle,
+                config,
+                client_id,
+                warnings,
+            }),
+        })
+    }
+}
+
+/// Starts the driver on the given runtime, or on a thread with a runtime of its own.
+fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<(), Error> {
+    if let Some(runtime) = runtime {
+        runtime.spawn(driver);
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Error::start(format!("the I/O runtime cannot start: {error}")))?;
+    std::thread::Builder::new()
+        .name("ottla-io".to_owned())
+        .spawn(move || runtime.block_on(driver))
+        .map_err(|error| Error::start(format!("the I/O thread cannot start: {error}")))?;
+    Ok(())
+}
+
+/// As Java names a client that has no name: `producer-<n>`, counted in the process.
+fn client_id(config: &Config) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    match config.client_id() {
+        Some(name) => name.to_owned(),
+        None => format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+    }
+}
+
+fn saturating_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn network_config(config: &Config, client_id: &str) -> NetworkConfig {
+    let mut network = NetworkConfig::default();
+    network.client_id = Some(client_id.to_owned());
+    network.reconnect_backoff = config.reconnect_backoff();
+    network.reconnect_backoff_max = config.reconnect_backoff_max();
+    network.connection_setup_timeout = config.socket_connection_setup_timeout();
+    network.connection_setup_timeout_max = config.socket_connection_setup_timeout_max();
+    network.connection_idle_max = config.connections_max_idle();
+    network.request_timeout = config.request_timeout();
+    network
+}
+
+fn sender_config(config: &Config) -> SenderConfig {
+    let bootstrap = config.bootstrap_servers().iter();
+    SenderConfig {
+        bootstrap: bootstrap
+            .map(|server| Address {
+                host: server.host().to_owned(),
+                port: server.port(),
+            })
+            .collect(),
+        acks: match config.acks() {
+            config::Acks::None => Acks::None,
+            config::Acks::Leader => Acks::Leader,
+            config::Acks::All => Acks::All,
+        },
+        linger: config.linger(),
+        retries: config.retries(),
+        retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
+        delivery_timeout: config.delivery_timeout(),
+        request_timeout: config.request_timeout(),
+        max_block: config.max_block(),
+        max_request_size: config.max_request_size(),
+        max_in_flight: config.max_in_flight(),
+        metadata_max_age: config.metadata_max_age(),
+        compression: config.codec().compression(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The settings of the sender.
+
+use ottla_protocol::compression::Compression;
+use std::time::Duration;
+
+/// When a broker answers a Produce request: `acks`.
+///
+/// Exhaustive on purpose: Kafka has accepted these three since its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Acks {
+    /// Never. A delivery is "acknowledged" when its bytes are written; nothing is known of its fate.
+    None,
+    /// When the leader has appended it.
+    Leader,
+    /// When all replicas in sync have it.
+    All,
+}
+
+impl Acks {
+    /// The int16 of the Produce request.
+    pub fn wire_value(self) -> i16 {
+        match self {
+            Acks::None => 0,
+            Acks::Leader => 1,
+            Acks::All => -1,
+        }
+    }
+}
+
+/// The settings that the sender and its [`Handle`](crate::Handle) need. Names and defaults are Java's.
+#[derive(Clone, Debug)]
+pub struct SenderConfig {
+    /// `bootstrap.servers`: where the cluster is looked for.
+    pub bootstrap: Vec<Address>,
+    /// `acks`.
+    pub acks: Acks,
+    /// `linger.ms`: how long a batch that is not full waits for more records.
+    pub linger: Duration,
+    /// `retries`: how often a batch is sent again after a retriable error.
+    pub retries: u32,
+    /// `retry.backoff.ms` and `retry.backoff.max.ms`.
+    pub retry_backoff: (Duration, Duration),
+    /// `delivery.timeout.ms`: the deadline of every delivery, from the first record of its batch on.
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `max.block.ms`: how long a send may wait for metadata and memory together.
+    pub max_block: Duration,
+    /// `max.request.size` in bytes, before compression for a single record, on the wire for a request.
+    pub max_request_size: usize,
+    /// `max.in.flight.requests.per.connection`.
+    pub max_in_flight: usize,
+    /// `metadata.max.age.ms`: how old metadata may become before it is fetched again.
+    pub metadata_max_age: Duration,
+    /// `compression.type`: whether batches go through [`Action::Seal`](crate::Action::Seal).
+    pub compression: Compression,
+}
+
+impl Default for SenderConfig {
+    fn default() -> SenderConfig {
+        SenderConfig {
+            bootstrap: Vec::new(),
+            acks: Acks::All,
+            linger: Duration::from_millis(5),
+            retries: i32::MAX as u32,
+            retry_backoff: (Duration::from_millis(100), Duration::from_millis(1_000)),
+            delivery_timeout: Duration::from_millis(120_000),
+            request_timeout: Duration::from_millis(30_000),
+            max_block: Duration::from_millis(60_000),
+            max_request_size: 1_048_576,
+            max_in_flight: 5,
+            metadata_max_age: Duration::from_millis(300_000),
+            compression: Compression::None,
+        }
+    }
+}
+
+/// Where a broker listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}

@@ -1,0 +1,72 @@
+//! What is known of the cluster, and when it has to be asked again.
+
+use crate::Topic;
+use hashbrown::HashMap;
+use ottla_protocol::wire::Uuid;
+use ottla_time::Time;
+use std::sync::Arc;
+
+/// A topic as the sender sees it.
+#[derive(Debug)]
+pub(crate) struct TopicState {
+    pub(crate) shared: Arc<Topic>,
+    pub(crate) accumulator: ottla_accumulator::Topic,
+    pub(crate) id: Uuid,
+    /// Slots of its partitions, by number.
+    pub(crate) partitions: Vec<usize>,
+}
+
+/// The topics, and the state of refreshing.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    pub(crate) topics: Vec<TopicState>,
+    by_name: HashMap<Arc<str>, usize, foldhash::fast::FixedState>,
+    /// Whether an answer from any broker has come yet.
+    pub(crate) known: bool,
+    /// Ask as soon as the backoff allows.
+    pub(crate) wanted: bool,
+    /// The last answer.
+    pub(crate) refreshed: Option<Time>,
+    /// Not to be asked before this.
+    pub(crate) not_before: Time,
+    /// Attempts in a row without progress.
+    pub(crate) failures: u32,
+    pub(crate) in_flight: Option<u64>,
+}
+
+impl Metadata {
+    pub(crate) fn new(seed: u64) -> Metadata {
+        Metadata {
+            topics: Vec::new(),
+            by_name: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            known: false,
+            // The first fetch happens at start-up, before any topic is known.
+            wanted: true,
+            refreshed: None,
+            not_before: Time::ZERO,
+            failures: 0,
+            in_flight: None,
+        }
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn add(&mut self, topic: TopicState) -> usize {
+        let index = self.topics.len();
+        self.by_name.insert(Arc::clone(topic.shared.name()), index);
+        self.topics.push(topic);
+        index
+    }
+
+    /// When to ask next; `None` while an answer is on its way.
+    pub(crate) fn due(&self, max_age: std::time::Duration) -> Option<Time> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let age_limit = self.refreshed.map_or(Time::ZERO, |at| at + max_age);
+        let wanted = if self.wanted { Time::ZERO } else { age_limit };
+        Some(wanted.max(self.not_before))
+    }
+}

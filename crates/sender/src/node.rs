@@ -1,0 +1,85 @@
+//! What the sender knows of a broker.
+
+use crate::Address;
+use ottla_time::Time;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A version range of one API, as a broker announces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiRange {
+    /// The API key's number.
+    pub key: i16,
+    /// The lowest version.
+    pub min: i16,
+    /// The highest version.
+    pub max: i16,
+}
+
+/// Where the connection to a node stands.
+///
+/// ```text
+/// Idle --connect--> Connecting --ready--> Ready
+///   ^                   |                   |
+///   +-----disconnect----+-------------------+
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// No connection, and none asked for.
+    Idle,
+    /// Asked for.
+    Connecting,
+    /// Takes requests.
+    Ready(Versions),
+}
+
+/// The versions that both sides speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) produce: Option<i16>,
+    pub(crate) metadata: Option<i16>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) address: Address,
+    pub(crate) link: Link,
+    /// Requests without an answer.
+    pub(crate) in_flight: usize,
+    /// No request before this: the broker throttles.
+    pub(crate) throttled_until: Time,
+    /// Slots of partitions that have something to send now. Each stands here at most once.
+    pub(crate) ready: VecDeque<usize>,
+    /// When a connection was last asked for: the least recently tried is tried next.
+    pub(crate) tried: Time,
+    /// Whether the last attempt to connect failed.
+    pub(crate) failed: bool,
+    /// Why the last connection ended.
+    pub(crate) error: Option<Arc<str>>,
+}
+
+impl Node {
+    pub(crate) fn new(address: Address) -> Node {
+        Node {
+            address,
+            link: Link::Idle,
+            in_flight: 0,
+            throttled_until: Time::ZERO,
+            ready: VecDeque::new(),
+            tried: Time::ZERO,
+            failed: false,
+            error: None,
+        }
+    }
+
+    pub(crate) fn versions(&self) -> Option<Versions> {
+        match self.link {
+            Link::Ready(versions) => Some(versions),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn can_send(&self, in_flight_max: usize, now: Time) -> bool {
+        matches!(self.link, Link::Ready(_)) && self.in_flight < in_flight_max && now >= self.throttled_until
+    }
+}

@@ -1,0 +1,479 @@
+//! The state machine.
+
+mod dispatch;
+mod metadata;
+mod outcome;
+
+use crate::metadata::{Metadata, TopicState};
+use crate::node::{Link, Node};
+use crate::partition::{PartitionState, Pending};
+use crate::shared::{Command, Shared};
+use crate::timers::{Timer, Timers};
+use crate::{Action, ApiRange, Handle, Sealed, SenderConfig, Wakeup};
+use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Sealer};
+use ottla_partitioning::Partitioner;
+use ottla_protocol::compression::Compression;
+use ottla_time::{Clock, ExponentialBackoff, Time};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+/// The sender: owned and driven by one driver; see the crate's page for how.
+///
+/// Order of calls: any number of `handle_*`, then [`Sender::turn`], then [`Sender::poll_action`] until it is `None`.
+pub struct Sender {
+    shared: Arc<Shared>,
+    nodes: BTreeMap<i32, Node>,
+    partitions: Vec<PartitionState>,
+    metadata: Metadata,
+    in_flight: BTreeMap<u64, InFlight>,
+    next_request: u64,
+    timers: Timers,
+    /// Slots of partitions that only wait for their linger: what a flush or a shortage of memory makes due.
+    lingering: Vec<usize>,
+    /// Whether nothing may linger in this turn.
+    hurried: bool,
+    /// Whether the metadata that is due waits for a connection, so that time alone changes nothing.
+    metadata_blocked: bool,
+    actions: VecDeque<Action>,
+    retry_backoff: ExponentialBackoff,
+    random: fastrand::Rng,
+    sealer: Sealer,
+    /// The deadline of a close.
+    closing: Option<Time>,
+    finished: bool,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+enum InFlight {
+    Produce {
+        node: i32,
+        version: i16,
+        batches: Vec<(usize, Pending)>,
+    },
+    Metadata {
+        node: i32,
+        version: i16,
+    },
+}
+
+impl Sender {
+    /// A sender and its handle. `buffer_memory` and `batch_size` are bytes; everything random follows from `seed`.
+    pub fn new(
+        config: SenderConfig,
+        accumulator: AccumulatorConfig,
+        partitioner: Box<dyn Partitioner>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> (Sender, Handle) {
+        let retry_backoff = ExponentialBackoff::new(config.retry_backoff.0, config.retry_backoff.1);
+        let metadata = Metadata::new(seed);
+        // Ids of bootstrap servers are negative, as in Java: -1, -2 …
+        let bootstrap = (1..)
+            .zip(&config.bootstrap)
+            .map(|(id, address): (i32, _)| (-id, Node::new(address.clone())));
+        let nodes = bootstrap.collect();
+        let shared = Shared::new(config, Accumulator::new(accumulator), clock, partitioner, seed);
+        let shared = Arc::new(shared);
+        // The codec "none" is always there.
+        let Ok(sealer) = Sealer::new(Compression::None) else {
+            unreachable!("no codec is needed")
+        };
+        let sender = Sender {
+            shared: Arc::clone(&shared),
+            nodes,
+            partitions: Vec::new(),
+            metadata,
+            in_flight: BTreeMap::new(),
+            next_request: 0,
+            timers: Timers::default(),
+            lingering: Vec::new(),
+            hurried: false,
+            metadata_blocked: false,
+            actions: VecDeque::new(),
+            retry_backoff,
+            random: fastrand::Rng::with_seed(seed),
+            sealer,
+            closing: None,
+            finished: false,
+        };
+        (sender, Handle::new(shared))
+    }
+
+    /// What wakes the driver.
+    pub fn wakeup(&self) -> &Wakeup {
+        &self.shared.wakeup
+    }
+
+    /// Does everything that is due at `now`.
+    pub fn turn(&mut self, now: Time) {
+        if self.finished {
+            return;
+        }
+        self.shared.waits.wake_due(now);
+        let flushed = self.take_commands(now);
+        self.hurried = self.closing.is_some() || self.shared.accumulator.memory().take_pressure();
+        for partition in self.shared.accumulator.take_told() {
+            self.look(partition.slot(), now);
+        }
+        if flushed || self.hurried {
+            for slot in self.lingering.clone() {
+                self.evaluate(slot, now);
+            }
+        }
+        while let Some((at, timer)) = self.timers.pop_due(now) {
+            self.fire(at, timer, now);
+        }
+        self.refresh_metadata(now);
+        self.dispatch(now);
+        self.finish_if_done(now);
+    }
+
+    /// The next thing to do, after a turn.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When the next turn is due, if nothing happens before.
+    pub fn next_timeout(&self) -> Option<Time> {
+        if self.finished {
+            return None;
+        }
+        let metadata = self
+            .metadata
+            .due(self.shared.config.metadata_max_age)
+            .filter(|_| !self.metadata_blocked);
+        let waiting_nodes = self.nodes.values().filter(|node| !node.ready.is_empty());
+        // Time::ZERO is "not throttled": then it is not time that the node waits for.
+        let throttled = waiting_nodes
+            .map(|node| node.throttled_until)
+            .filter(|&until| until > Time::ZERO)
+            .min();
+        [
+            self.timers.next(),
+            metadata,
+            throttled,
+            self.closing,
+            self.shared.waits.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The node takes requests; it speaks these versions.
+    pub fn handle_ready(&mut self, node: i32, versions: impl IntoIterator<Item = ApiRange>, _now: Time) {
+        let Some(state) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        state.link = Link::Ready(dispatch::negotiate(versions));
+        state.failed = false;
+        state.in_flight = 0;
+    }
+
+    /// The connection to the node ended, or could not be made. Its requests were failed before this.
+    pub fn handle_disconnected(&mut self, node: i32, error: &str, now: Time) {
+        let cause: Arc<str> = error.into();
+        for topic in &self.metadata.topics {
+            topic.shared.delay(Arc::clone(&cause));
+        }
+        let Some(state) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        state.failed = state.link == Link::Connecting || state.failed;
+        state.link = Link::Idle;
+        state.in_flight = 0;
+        state.error = Some(cause);
+        self.metadata.wanted = true;
+        if !state.ready.is_empty() {
+            self.connect(node, now);
+        }
+    }
+
+    /// A batch was sealed.
+    pub fn handle_sealed(&mut self, sealed: Sealed, now: Time) {
+        let Some(state) = self.partitions.get_mut(sealed.slot) else {
+            return;
+        };
+        state.sealing = false;
+        state.pending.extend(sealed.batch.map(Pending::new));
+        self.evaluate(sealed.slot, now);
+    }
+
+    /// Asks for a connection, unless there is one.
+    fn connect(&mut self, node: i32, now: Time) {
+        let Some(state) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        if state.link == Link::Idle {
+            state.link = Link::Connecting;
+            state.tried = now;
+            self.actions.push_back(Action::Connect {
+                node,
+                address: state.address.clone(),
+            });
+        }
+    }
+
+    /// True if a flush has begun.
+    fn take_commands(&mut self, now: Time) -> bool {
+        let mut flushed = false;
+        for command in self.shared.take_commands() {
+            match command {
+                Command::Want(topic) => self.want(&topic),
+                Command::Flush => flushed = true,
+                Command::Close(deadline) => {
+                    self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+                    self.look_at_everything(now);
+                }
+            }
+        }
+        flushed
+    }
+
+    fn want(&mut self, topic: &Arc<crate::Topic>) {
+        if self.metadata.topic(topic.name()).is_none() {
+            self.metadata.add(TopicState {
+                shared: Arc::clone(topic),
+                accumulator: self.shared.accumulator.topic(Arc::clone(topic.name())),
+                id: ottla_protocol::wire::Uuid::ZERO,
+                partitions: Vec::new(),
+            });
+            // A new topic clears the wait, as in Java: its first record should not pay for another topic's failures.
+            self.metadata.not_before = Time::ZERO;
+        }
+        self.metadata.wanted = true;
+    }
+
+    /// Looks into the accumulator: only the partitions that reported are looked at otherwise.
+    fn look_at_everything(&mut self, now: Time) {
+        for slot in 0..self.partitions.len() {
+            self.look(slot, now);
+        }
+    }
+
+    fn look(&mut self, slot: usize, now: Time) {
+        let Some(state) = self.partitions.get_mut(slot) else {
+            return;
+        };
+        state.queued = state.queue.inspect(&self.shared.accumulator);
+        self.evaluate(slot, now);
+    }
+
+    /// Decides what a partition does next: nothing, linger, back off, or stand in its leader's queue.
+    fn evaluate(&mut self, slot: usize, now: Time) {
+        self.expire(slot, now);
+        self.seal_ahead(slot);
+        let state = &self.partitions[slot];
+        let wait_until = if !state.has_work() || state.in_flight.is_some() || state.in_ready_queue.is_some() {
+            None
+        } else if let Some(first) = state.pending.front() {
+            Some(first.not_before)
+        } else if state.sealing {
+            None
+        } else {
+            Some(self.linger_ends(slot))
+        };
+        let Some(wait_until) = wait_until else {
+            return self.stop_lingering(slot);
+        };
+        if wait_until > now {
+            self.arm_due(slot, wait_until);
+            return if self.partitions[slot].pending.is_empty() {
+                self.linger(slot)
+            } else {
+                self.stop_lingering(slot)
+            };
+        }
+        self.stop_lingering(slot);
+        match self.partitions[slot].leader {
+            Some(leader) => self.make_ready(slot, leader, now),
+            // Without a leader only metadata helps; the records wait until their deadline.
+            None => self.metadata.wanted = true,
+        }
+    }
+
+    fn make_ready(&mut self, slot: usize, leader: i32, now: Time) {
+        let Some(node) = self.nodes.get_mut(&leader) else {
+            return;
+        };
+        node.ready.push_back(slot);
+        self.partitions[slot].in_ready_queue = Some(leader);
+        self.connect(leader, now);
+    }
+
+    /// When the oldest queued batch need not wait any longer for more records.
+    fn linger_ends(&self, slot: usize) -> Time {
+        let queued = &self.partitions[slot].queued;
+        let flushed = queued.generation < self.shared.accumulator.flushes().current();
+        if queued.full || flushed || self.hurried {
+            return Time::ZERO;
+        }
+        queued
+            .oldest
+            .map_or(Time::MAX, |created| created + self.shared.config.linger)
+    }
+
+    fn linger(&mut self, slot: usize) {
+        if self.partitions[slot].lingering_at.is_none() {
+            self.partitions[slot].lingering_at = Some(self.lingering.len());
+            self.lingering.push(slot);
+        }
+    }
+
+    fn stop_lingering(&mut self, slot: usize) {
+        if let Some(at) = self.partitions[slot].lingering_at.take() {
+            self.lingering.swap_remove(at);
+            if let Some(&moved) = self.lingering.get(at) {
+                self.partitions[moved].lingering_at = Some(at);
+            }
+        }
+    }
+
+    /// Arms the timer unless an earlier one stands: that one will look and arm again.
+    fn arm_due(&mut self, slot: usize, at: Time) {
+        let state = &mut self.partitions[slot];
+        if at < state.due_armed {
+            state.due_armed = at;
+            self.timers.arm(at, Timer::Due(slot));
+        }
+    }
+
+    fn arm_expiry(&mut self, slot: usize, at: Time) {
+        let state = &mut self.partitions[slot];
+        if at < state.expiry_armed {
+            state.expiry_armed = at;
+            self.timers.arm(at, Timer::Expiry(slot));
+        }
+    }
+
+    fn fire(&mut self, at: Time, timer: Timer, now: Time) {
+        let (Timer::Due(slot) | Timer::Expiry(slot)) = timer;
+        let state = &mut self.partitions[slot];
+        let armed = match timer {
+            Timer::Due(_) => &mut state.due_armed,
+            Timer::Expiry(_) => &mut state.expiry_armed,
+        };
+        // An entry that an earlier one replaced fires in vain.
+        if *armed == at {
+            *armed = Time::MAX;
+            self.look(slot, now);
+        }
+    }
+
+    /// Fails what is older than `delivery.timeout.ms`, and sees to it that the rest is looked at in time.
+    fn expire(&mut self, slot: usize, now: Time) {
+        let timeout = self.shared.config.delivery_timeout;
+        let deadline = now - timeout;
+        let state = &mut self.partitions[slot];
+        // Subtraction saturates at the origin: in the first moments nothing is old enough.
+        let is_old = |created: Time| created <= deadline && created + timeout <= now;
+        let mut oldest = None;
+        if let Some(id) = state.in_flight {
+            if let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(&id) {
+                let pending = batches.iter().find(|(other, _)| *other == slot);
+                if let Some((_, pending)) = pending.filter(|(_, pending)| !pending.batch.is_complete()) {
+                    // It lives on without its deliveries until the connection is done with its bytes.
+                    if is_old(pending.batch.created()) {
+                        pending
+                            .batch
+                            .fail(expired(pending, Persistence::PossiblyPersisted));
+                    } else {
+                        oldest = Some(pending.batch.created());
+                    }
+                }
+            }
+        }
+        while let Some(first) = state
+            .pending
+            .front()
+            .filter(|first| is_old(first.batch.created()))
+        {
+            first.batch.fail(expired(first, first.persistence()));
+            state.pending.pop_front();
+        }
+        if state.queued.oldest.is_some_and(is_old) {
+            let failure = DeliveryFailure::new(FailureKind::Timeout, Persistence::NotPersisted);
+            let leader = state.leader.and_then(|leader| self.nodes.get(&leader));
+            let cause = leader.map_or(Some("the partition has no leader".into()), |leader| {
+                leader.error.clone()
+            });
+            let failure = DeliveryFailure {
+                detail: cause,
+                ..failure
+            };
+            while let Some(batch) = state.queue.take_created_by(deadline) {
+                batch.fail(failure.clone());
+            }
+            state.queued = state.queue.inspect(&self.shared.accumulator);
+        }
+        oldest = oldest.or(state.oldest_waiting());
+        if let Some(oldest) = oldest {
+            self.arm_expiry(slot, oldest + timeout);
+        }
+    }
+
+    fn finish_if_done(&mut self, now: Time) {
+        let Some(deadline) = self.closing else { return };
+        if self.shared.accumulator.flushes().incomplete() > 0 {
+            if now < deadline {
+                return;
+            }
+            self.fail_everything();
+        }
+        self.finished = true;
+        self.shared.finish();
+        self.actions.push_back(Action::Finished);
+    }
+
+    /// Resolves all that is left as closed.
+    fn fail_everything(&mut self) {
+        let closed = |persistence| DeliveryFailure::new(FailureKind::Closed, persistence);
+        for (_, request) in std::mem::take(&mut self.in_flight) {
+            if let InFlight::Produce { batches, .. } = request {
+                for (_, pending) in batches {
+                    pending.batch.fail(closed(Persistence::PossiblyPersisted));
+                }
+            }
+        }
+        for state in &mut self.partitions {
+            for pending in state.pending.drain(..) {
+                pending.batch.fail(closed(pending.persistence()));
+            }
+            while let Some(batch) = state.queue.take() {
+                batch.fail(closed(Persistence::NotPersisted));
+            }
+        }
+    }
+}
+
+/// The failure of a batch whose time is over.
+fn expired(pending: &Pending, persistence: Persistence) -> DeliveryFailure {
+    let detail = pending.last_error.clone();
+    DeliveryFailure {
+        detail,
+        ..DeliveryFailure::new(FailureKind::Timeout, persistence)
+    }
+}
+
+impl Drop for Sender {
+    /// A driver that stops, for whatever reason, leaves nobody waiting.
+    fn drop(&mut self) {
+        self.shared.accumulator.close();
+        // Appends that were under way when the flag was set are in the queues now: each holds its partition's lock.
+        self.fail_everything();
+        self.shared.finish();
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("nodes", &self.nodes.len())
+            .field("partitions", &self.partitions.len())
+            .field("in_flight", &self.in_flight.len())
+            .field("closing", &self.closing)
+            .finish_non_exhaustive()
+    }
+}

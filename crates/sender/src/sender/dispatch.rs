@@ -1,0 +1,216 @@
+//! From ready partitions to requests.
+
+use super::{InFlight, Sender};
+use crate::node::Versions;
+use crate::partition::Pending;
+use crate::produce::{self, Part, TopicParts};
+use crate::{Acks, Action, ApiRange, Request, SealJob};
+use ottla_protocol::ApiKey;
+use ottla_protocol::compression::Compression;
+use ottla_protocol::wire::Uuid;
+use ottla_time::Time;
+use std::sync::Arc;
+
+/// The versions of Metadata that this client speaks; 0 cannot ask for no topic.
+const METADATA_VERSIONS: (i16, i16) = (1, 13);
+
+/// The highest versions that both sides speak.
+pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions {
+    let mut versions = Versions {
+        produce: None,
+        metadata: None,
+    };
+    for range in ranges {
+        let highest = |(min, max): (i16, i16)| {
+            let version = max.min(range.max);
+            (version >= min.max(range.min)).then_some(version)
+        };
+        if range.key == ApiKey::PRODUCE.0 {
+            versions.produce = highest((produce::VERSION_MIN, produce::VERSION_MAX));
+        } else if range.key == ApiKey::METADATA.0 {
+            versions.metadata = highest(METADATA_VERSIONS);
+        }
+    }
+    versions
+}
+
+impl Sender {
+    /// Sends what is ready to the nodes that can take it.
+    pub(super) fn dispatch(&mut self, now: Time) {
+        let in_flight_max = self.shared.config.max_in_flight;
+        let able = |(&id, node): (&i32, &crate::node::Node)| {
+            (!node.ready.is_empty() && node.can_send(in_flight_max, now)).then_some(id)
+        };
+        let nodes: smallvec::SmallVec<[i32; 8]> = self.nodes.iter().filter_map(able).collect();
+        for id in nodes {
+            while self
+                .nodes
+                .get(&id)
+                .is_some_and(|node| node.can_send(in_flight_max, now))
+                && self.send_one(id, now)
+            {}
+        }
+    }
+
+    /// Sends one Produce request, with at most one batch of each partition. False if there was nothing to send.
+    fn send_one(&mut self, id: i32, now: Time) -> bool {
+        let Some(version) = self.nodes.get(&id).and_then(|node| node.versions()?.produce) else {
+            return false;
+        };
+        let batches = self.collect(id, now);
+        if batches.is_empty() {
+            return false;
+        }
+        let mut topics: Vec<TopicParts> = Vec::new();
+        // Neighbours by topic: the broker wants each topic once.
+        let mut order: Vec<&(usize, Pending)> = batches.iter().collect();
+        order.sort_by_key(|(slot, _)| self.partitions[*slot].topic);
+        let mut last_topic = None;
+        for (slot, pending) in order {
+            let state = &self.partitions[*slot];
+            let topic = &self.metadata.topics[state.topic];
+            if last_topic != Some(state.topic) {
+                last_topic = Some(state.topic);
+                topics.push(TopicParts {
+                    name: Arc::clone(topic.shared.name()),
+                    id: topic.id,
+                    parts: Vec::new(),
+                });
+            }
+            if let Some(parts) = topics.last_mut() {
+                parts.parts.push(Part {
+                    partition: state.queue.number(),
+                    header: pending.batch.header(None),
+                    payload: pending.batch.payload().to_vec(),
+                });
+            }
+        }
+        let ids_known = topics.iter().all(|topic| topic.id != Uuid::ZERO);
+        let version = if ids_known {
+            version
+        } else {
+            version.min(produce::VERSION_NAMES_MAX)
+        };
+        let config = &self.shared.config;
+        let timeout = config.request_timeout;
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let request = Request {
+            id: self.next_request,
+            api_key: ApiKey::PRODUCE.0,
+            api_version: version,
+            flexible: produce::is_flexible(version),
+            body: produce::encode(version, config.acks, timeout_ms, topics),
+            expects_response: config.acks != Acks::None,
+            timeout,
+        };
+        for (slot, _) in &batches {
+            self.partitions[*slot].in_flight = Some(request.id);
+        }
+        self.in_flight.insert(
+            request.id,
+            InFlight::Produce {
+                node: id,
+                version,
+                batches,
+            },
+        );
+        self.send(id, request);
+        true
+    }
+
+    pub(super) fn send(&mut self, node: i32, request: Request) {
+        self.next_request += 1;
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.in_flight += 1;
+        }
+        self.actions.push_back(Action::Send { node, request });
+    }
+
+    /// Takes batches off the node's queue until the request is full.
+    fn collect(&mut self, id: i32, now: Time) -> Vec<(usize, Pending)> {
+        let mut batches = Vec::new();
+        let mut size = 0;
+        let waiting = self.nodes.get(&id).map_or(0, |node| node.ready.len());
+        for _ in 0..waiting {
+            let Some(slot) = self.nodes.get_mut(&id).and_then(|node| node.ready.pop_front()) else {
+                break;
+            };
+            // An entry from before the leader moved.
+            if self.partitions[slot].in_ready_queue != Some(id) {
+                continue;
+            }
+            self.partitions[slot].in_ready_queue = None;
+            self.expire(slot, now);
+            if !self.prepare(slot) {
+                self.evaluate(slot, now);
+                continue;
+            }
+            let state = &mut self.partitions[slot];
+            let Some(first) = state.pending.front() else {
+                continue;
+            };
+            let len = first.batch.wire_len();
+            if !batches.is_empty() && size + len > self.shared.config.max_request_size {
+                // It goes first next time.
+                state.in_ready_queue = Some(id);
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.ready.push_front(slot);
+                }
+                break;
+            }
+            size += len;
+            if let Some(mut pending) = state.pending.pop_front() {
+                pending.attempts += 1;
+                batches.push((slot, pending));
+            }
+        }
+        batches
+    }
+
+    /// Sees to it that the partition has a sealed batch. False if it has none yet, or none at all.
+    fn prepare(&mut self, slot: usize) -> bool {
+        let state = &mut self.partitions[slot];
+        if !state.pending.is_empty() {
+            return true;
+        }
+        if self.shared.config.compression != Compression::None {
+            self.start_sealing(slot);
+            return false;
+        }
+        let Some(batch) = state.queue.take() else {
+            return false;
+        };
+        state.queued = state.queue.inspect(&self.shared.accumulator);
+        let memory = self.shared.accumulator.memory();
+        let sealed = self.sealer.seal(batch, state.queue.compression_ratio(), memory);
+        state.pending.extend(sealed.map(Pending::new));
+        !state.pending.is_empty()
+    }
+
+    /// With compression: works on a full batch while the one before it is on the wire.
+    pub(super) fn seal_ahead(&mut self, slot: usize) {
+        let state = &self.partitions[slot];
+        if self.shared.config.compression != Compression::None
+            && state.queued.closed > 0
+            && state.pending.is_empty()
+        {
+            self.start_sealing(slot);
+        }
+    }
+
+    fn start_sealing(&mut self, slot: usize) {
+        let state = &mut self.partitions[slot];
+        if state.sealing {
+            return;
+        }
+        let Some(batch) = state.queue.take() else { return };
+        state.sealing = true;
+        state.queued = state.queue.inspect(&self.shared.accumulator);
+        let memory = Arc::clone(self.shared.accumulator.memory());
+        self.actions.push_back(Action::Seal(SealJob {
+            partition: Arc::clone(&state.queue),
+            batch,
+            memory,
+        }));
+    }
+}

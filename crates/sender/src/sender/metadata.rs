@@ -1,0 +1,320 @@
+//! Asking for metadata, and what follows from an answer.
+
+use super::{InFlight, Sender};
+use crate::node::{Link, Node};
+use crate::partition::PartitionState;
+use crate::topic::Layout;
+use crate::{Address, Request};
+use bytes::Bytes;
+use ottla_protocol::messages::metadata::{
+    MetadataRequestTopic, MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
+use ottla_protocol::wire::{Reader, Uuid, Writer};
+use ottla_protocol::{ApiKey, ErrorCode, Message};
+use ottla_time::Time;
+use std::sync::Arc;
+
+/// What can be done about metadata that is due.
+enum Source {
+    /// Ask this node.
+    Ready(i32),
+    /// A connection is on its way.
+    Wait,
+    /// Connect to this node first.
+    Connect(i32),
+}
+
+impl Sender {
+    pub(super) fn refresh_metadata(&mut self, now: Time) {
+        self.metadata_blocked = false;
+        let due = self.metadata.due(self.shared.config.metadata_max_age);
+        if due.is_none_or(|due| due > now) {
+            return;
+        }
+        match self.metadata_source(now) {
+            Some(Source::Ready(node)) => self.ask_for_metadata(node),
+            Some(Source::Connect(node)) => {
+                self.connect(node, now);
+                self.metadata_blocked = true;
+            }
+            Some(Source::Wait) | None => self.metadata_blocked = true,
+        }
+    }
+
+    /// The ready node with the least in flight; else a connection that is on its way; else the node that was tried
+    /// longest ago. While no node of the cluster can be reached, the bootstrap servers count too (KIP-899).
+    fn metadata_source(&self, now: Time) -> Option<Source> {
+        let cluster_lost = self.nodes.iter().all(|(&id, node)| id < 0 || node.failed);
+        let eligible = |id: i32| id >= 0 || !self.metadata.known || cluster_lost;
+        let ready = self.nodes.iter().filter(|(_, node)| {
+            node.versions()
+                .is_some_and(|versions| versions.metadata.is_some())
+                && now >= node.throttled_until
+        });
+        // A bootstrap connection that stands is as good as any until the cluster's own are up.
+        if let Some((&id, _)) = ready.min_by_key(|(id, node)| (node.in_flight, **id < 0)) {
+            return Some(Source::Ready(id));
+        }
+        let nodes = || self.nodes.iter().filter(|(id, _)| eligible(**id));
+        if nodes().any(|(_, node)| node.link == Link::Connecting) {
+            return Some(Source::Wait);
+        }
+        let idle = nodes().filter(|(_, node)| node.link == Link::Idle);
+        // -1 before -2: bootstrap servers in their order.
+        idle.min_by_key(|(id, node)| (node.tried, id.unsigned_abs()))
+            .map(|(&id, _)| Source::Connect(id))
+    }
+
+    fn ask_for_metadata(&mut self, node: i32) {
+        let Some(version) = self.nodes.get(&node).and_then(|node| node.versions()?.metadata) else {
+            return;
+        };
+        let topics = self.metadata.topics.iter().map(|topic| MetadataRequestTopic {
+            name: Some(topic.shared.name().to_string()),
+            ..MetadataRequestTopic::default()
+        });
+        let request = MetadataRequest {
+            topics: Some(topics.collect()),
+            // As the Java producer: whether a topic is created is up to the broker.
+            allow_auto_topic_creation: true,
+            ..MetadataRequest::default()
+        };
+        let mut writer = Writer::default();
+        if let Err(error) = request.encode(&mut writer, version) {
+            // Only a topic name beyond 32 KiB cannot be encoded; whoever asked for it learns why.
+            let cause: Arc<str> = error.to_string().into();
+            self.metadata
+                .topics
+                .iter()
+                .for_each(|topic| topic.shared.delay(Arc::clone(&cause)));
+            self.metadata.wanted = false;
+            return;
+        }
+        let request = Request {
+            id: self.next_request,
+            api_key: ApiKey::METADATA.0,
+            api_version: version,
+            flexible: MetadataRequest::is_flexible(version),
+            body: vec![writer.into_bytes()],
+            expects_response: true,
+            timeout: self.shared.config.request_timeout,
+        };
+        self.metadata.in_flight = Some(request.id);
+        self.metadata.wanted = false;
+        self.in_flight
+            .insert(request.id, InFlight::Metadata { node, version });
+        self.send(node, request);
+    }
+
+    /// No answer this time: again after a backoff, if possible elsewhere.
+    pub(super) fn metadata_failed(&mut self, now: Time) {
+        self.metadata.in_flight = None;
+        self.metadata.wanted = true;
+        self.metadata.failures = self.metadata.failures.saturating_add(1);
+        self.back_off_metadata(now);
+    }
+
+    fn back_off_metadata(&mut self, now: Time) {
+        let failures = self.metadata.failures.saturating_sub(1);
+        self.metadata.not_before = now + self.retry_backoff.delay(failures, &mut self.random);
+    }
+
+    pub(super) fn handle_metadata(&mut self, node: i32, version: i16, body: &Bytes, now: Time) {
+        let answer = match MetadataResponse::decode(&mut Reader::from_bytes(body), version) {
+            Ok(answer) if !answer.brokers.is_empty() => answer,
+            // A broker that knows no broker is starting up.
+            _ => return self.metadata_failed(now),
+        };
+        self.throttle(node, answer.throttle_time_ms, now);
+        self.metadata.in_flight = None;
+        self.metadata.refreshed = Some(now);
+        self.metadata.known = true;
+        for broker in &answer.brokers {
+            self.learn_node(broker.node_id, &broker.host, broker.port);
+        }
+        self.forget_nodes(|id| answer.brokers.iter().any(|broker| broker.node_id == id));
+        let mut progress = false;
+        for topic in answer.topics {
+            progress |= self.handle_topic(topic, now);
+        }
+        // What is still missing is asked for again, ever more slowly while nothing changes.
+        let missing = self.metadata.topics.iter().any(|topic| topic.shared.is_awaited());
+        self.metadata.wanted |= missing;
+        self.metadata.failures = if progress {
+            0
+        } else {
+            self.metadata.failures.saturating_add(1)
+        };
+        self.back_off_metadata(now);
+        for slot in 0..self.partitions.len() {
+            if self.partitions[slot].has_work() {
+                self.evaluate(slot, now);
+            }
+        }
+    }
+
+    /// A broker of the cluster and where it listens.
+    pub(super) fn learn_node(&mut self, id: i32, host: &str, port: i32) {
+        let Ok(port) = u16::try_from(port) else { return };
+        if id < 0 {
+            return;
+        }
+        let address = Address {
+            host: host.to_owned(),
+            port,
+        };
+        let node = self.nodes.entry(id).or_insert_with(|| Node::new(address.clone()));
+        if node.address != address {
+            node.address = address;
+            node.failed = false;
+            // The driver replaces a connection to the old address when it is asked for one to the new.
+            if node.link != Link::Idle {
+                let address = node.address.clone();
+                self.actions
+                    .push_back(crate::Action::Connect { node: id, address });
+            }
+        }
+    }
+
+    /// Forgets nodes that left the cluster, once nothing is under way to them.
+    fn forget_nodes(&mut self, stays: impl Fn(i32) -> bool) {
+        let leads = |id: i32| {
+            self.partitions
+                .iter()
+                .any(|state| state.leader == Some(id) && state.has_work())
+        };
+        let gone: Vec<i32> = self
+            .nodes
+            .iter()
+            .filter(|(id, node)| **id >= 0 && !stays(**id) && node.link == Link::Idle && node.in_flight == 0)
+            .map(|(id, _)| *id)
+            .filter(|id| !leads(*id))
+            .collect();
+        for id in gone {
+            self.nodes.remove(&id);
+        }
+    }
+
+    /// True if the answer brought something new.
+    fn handle_topic(&mut self, answer: MetadataResponseTopic, now: Time) -> bool {
+        let Some(name) = answer.name.as_deref() else {
+            return false;
+        };
+        let Some(index) = self.metadata.topic(name) else {
+            return false;
+        };
+        let code = ErrorCode::from(answer.error_code);
+        let topic = &self.metadata.topics[index].shared;
+        if code != ErrorCode::NONE && !code.is_retriable() {
+            topic.refuse(code);
+            return true;
+        }
+        if code != ErrorCode::NONE {
+            topic.delay(code.to_string().into());
+        }
+        if answer.partitions.is_empty() {
+            // A topic that vanishes for a moment keeps its partitions and what is queued for them.
+            self.metadata.wanted |= code != ErrorCode::NONE;
+            return false;
+        }
+        let recreated = answer.topic_id != Uuid::ZERO && answer.topic_id != self.metadata.topics[index].id;
+        if recreated {
+            self.metadata.topics[index].id = answer.topic_id;
+        }
+        let grown = self.add_partitions(index, &answer.partitions);
+        let mut moved = false;
+        for partition in &answer.partitions {
+            moved |= self.handle_leader(index, partition, recreated, now);
+        }
+        if grown || moved {
+            self.publish(index);
+        }
+        grown || moved || recreated
+    }
+
+    /// Makes room for partitions that are new. They count from 0 without a gap.
+    fn add_partitions(&mut self, index: usize, partitions: &[MetadataResponsePartition]) -> bool {
+        let before = self.metadata.topics[index].partitions.len();
+        while let Ok(number) = i32::try_from(self.metadata.topics[index].partitions.len()) {
+            if !partitions
+                .iter()
+                .any(|partition| partition.partition_index == number)
+            {
+                break;
+            }
+            let slot = self.partitions.len();
+            let topic = &mut self.metadata.topics[index];
+            let queue = topic.accumulator.partition(number, slot);
+            topic.partitions.push(slot);
+            self.partitions.push(PartitionState::new(queue, index));
+        }
+        self.metadata.topics[index].partitions.len() > before
+    }
+
+    /// True if the leader is another one now.
+    fn handle_leader(
+        &mut self,
+        index: usize,
+        answer: &MetadataResponsePartition,
+        recreated: bool,
+        now: Time,
+    ) -> bool {
+        let number = usize::try_from(answer.partition_index).unwrap_or(usize::MAX);
+        let Some(&slot) = self.metadata.topics[index].partitions.get(number) else {
+            return false;
+        };
+        if ErrorCode::from(answer.error_code).refreshes_metadata() {
+            self.metadata.wanted = true;
+        }
+        let state = &self.partitions[slot];
+        // An answer of a broker that lags behind what another one told.
+        if !recreated && answer.leader_epoch >= 0 && answer.leader_epoch < state.leader_epoch {
+            return false;
+        }
+        let leader =
+            (answer.leader_id >= 0 && self.nodes.contains_key(&answer.leader_id)).then_some(answer.leader_id);
+        self.set_leader(slot, leader, answer.leader_epoch, now)
+    }
+
+    /// A hint from a Produce answer (KIP-951): taken only if it is news.
+    pub(super) fn learn_leader(&mut self, slot: usize, leader: i32, epoch: i32, now: Time) {
+        if leader >= 0 && epoch > self.partitions[slot].leader_epoch && self.nodes.contains_key(&leader) {
+            self.set_leader(slot, Some(leader), epoch, now);
+            self.publish(self.partitions[slot].topic);
+        }
+    }
+
+    fn set_leader(&mut self, slot: usize, leader: Option<i32>, epoch: i32, now: Time) -> bool {
+        let state = &mut self.partitions[slot];
+        let newer = epoch > state.leader_epoch;
+        let moved = state.leader != leader;
+        state.leader_epoch = epoch;
+        state.leader = leader;
+        if moved {
+            // What stands in the old leader's queue is stale there.
+            state.in_ready_queue = None;
+        }
+        if moved || newer {
+            // KIP-951: a batch that failed at the old leader need not back off before it tries the new one.
+            if let Some(first) = state.pending.front_mut() {
+                first.not_before = now;
+            }
+            self.evaluate(slot, now);
+        }
+        moved
+    }
+
+    /// Shows the sending threads the topic as it is now.
+    fn publish(&self, index: usize) {
+        let topic = &self.metadata.topics[index];
+        let states = || topic.partitions.iter().map(|&slot| &self.partitions[slot]);
+        topic.shared.publish(Layout {
+            partitions: states().map(|state| Arc::clone(&state.queue)).collect(),
+            available: states()
+                .filter(|state| state.leader.is_some())
+                .map(|state| state.queue.number())
+                .collect(),
+        });
+    }
+}

@@ -1,0 +1,291 @@
+//! What became of requests.
+
+use super::{InFlight, Sender};
+use crate::partition::Pending;
+use crate::verdict::{advice, proves_not_appended};
+use bytes::Bytes;
+use ottla_accumulator::{DeliveryFailure, FailureKind};
+use ottla_protocol::messages::ProduceResponse;
+use ottla_protocol::messages::produce::PartitionProduceResponse;
+use ottla_protocol::wire::{Reader, Uuid};
+use ottla_protocol::{ErrorCode, Message};
+use ottla_time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why an attempt failed.
+enum Trouble {
+    /// A broker's answer for this batch.
+    Answer {
+        code: ErrorCode,
+        message: Option<String>,
+    },
+    /// No answer. `written` says whether a byte of it may have reached the broker.
+    NoAnswer { error: Arc<str>, written: bool },
+}
+
+impl Sender {
+    /// A node answered a request; `body` is what follows the response's header.
+    pub fn handle_response(&mut self, node: i32, id: u64, body: Bytes, now: Time) {
+        let Some(request) = self.take_request(node, id) else {
+            return;
+        };
+        match request {
+            InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
+            InFlight::Produce { version, batches, .. } => {
+                let answer = ProduceResponse::decode(&mut Reader::from_bytes(&body), version);
+                match answer {
+                    Ok(answer) => self.handle_produced(node, answer, batches, now),
+                    Err(error) => {
+                        let error: Arc<str> =
+                            format!("the broker's answer to Produce makes no sense: {error}").into();
+                        self.no_answer(batches, &error, true, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A request that expects no answer (acks=0) was written.
+    pub fn handle_written(&mut self, node: i32, id: u64, now: Time) {
+        let Some(InFlight::Produce { batches, .. }) = self.take_request(node, id) else {
+            return;
+        };
+        for (slot, pending) in batches {
+            pending.batch.complete(-1, -1);
+            self.settle(slot, now);
+        }
+    }
+
+    /// A request ended without an answer. `written` says whether a byte of it may have reached the broker.
+    pub fn handle_failed(&mut self, node: i32, id: u64, error: &str, written: bool, now: Time) {
+        let Some(request) = self.take_request(node, id) else {
+            return;
+        };
+        match request {
+            InFlight::Metadata { .. } => self.metadata_failed(now),
+            InFlight::Produce { batches, .. } => self.no_answer(batches, &error.into(), written, now),
+        }
+    }
+
+    fn take_request(&mut self, node: i32, id: u64) -> Option<InFlight> {
+        let request = self.in_flight.remove(&id)?;
+        let (InFlight::Produce { node: sent_to, .. } | InFlight::Metadata { node: sent_to, .. }) = &request;
+        debug_assert_eq!(*sent_to, node, "request {id} came back from another node");
+        if let Some(node) = self.nodes.get_mut(sent_to) {
+            node.in_flight = node.in_flight.saturating_sub(1);
+        }
+        Some(request)
+    }
+
+    pub(super) fn throttle(&mut self, node: i32, throttle_ms: i32, now: Time) {
+        if let (Ok(ms @ 1..), Some(node)) = (u64::try_from(throttle_ms), self.nodes.get_mut(&node)) {
+            node.throttled_until = node.throttled_until.max(now + Duration::from_millis(ms));
+        }
+    }
+
+    fn handle_produced(
+        &mut self,
+        node: i32,
+        answer: ProduceResponse,
+        batches: Vec<(usize, Pending)>,
+        now: Time,
+    ) {
+        self.throttle(node, answer.throttle_time_ms, now);
+        for endpoint in &answer.node_endpoints {
+            self.learn_node(endpoint.node_id, &endpoint.host, endpoint.port);
+        }
+        let mut waiting: BTreeMap<(usize, i32), (usize, Pending)> = BTreeMap::new();
+        for (slot, pending) in batches {
+            let state = &self.partitions[slot];
+            waiting.insert((state.topic, state.queue.number()), (slot, pending));
+        }
+        for topic in answer.responses {
+            let Some(index) = self.topic_of(&topic.name, topic.topic_id) else {
+                continue;
+            };
+            for partition in topic.partition_responses {
+                if let Some((slot, pending)) = waiting.remove(&(index, partition.index)) {
+                    self.handle_partition(slot, pending, partition, now);
+                }
+            }
+        }
+        // A broker that leaves a partition out has told nothing about it.
+        let left_out = waiting.into_values().collect();
+        self.no_answer(
+            left_out,
+            &"the broker's answer leaves the partition out".into(),
+            true,
+            now,
+        );
+    }
+
+    /// The topic that an answer is about. From version 13 on it goes by the id that was sent.
+    fn topic_of(&self, name: &str, id: Uuid) -> Option<usize> {
+        if id == Uuid::ZERO {
+            return self.metadata.topic(name);
+        }
+        self.metadata.topics.iter().position(|topic| topic.id == id)
+    }
+
+    fn handle_partition(
+        &mut self,
+        slot: usize,
+        pending: Pending,
+        answer: PartitionProduceResponse,
+        now: Time,
+    ) {
+        let code = ErrorCode::from(answer.error_code);
+        match code {
+            ErrorCode::NONE => {
+                pending
+                    .batch
+                    .complete(answer.base_offset, answer.log_append_time_ms);
+                return self.settle(slot, now);
+            }
+            // It was appended before: the offset is not known any more.
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
+                pending.batch.complete(-1, -1);
+                return self.settle(slot, now);
+            }
+            _ => {}
+        }
+        // KIP-951: the old leader may say who leads now.
+        if matches!(
+            code,
+            ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
+        ) {
+            let hint = &answer.current_leader;
+            self.learn_leader(slot, hint.leader_id, hint.leader_epoch, now);
+        }
+        if !code.is_retriable() && !answer.record_errors.is_empty() {
+            self.reject(slot, pending, code, answer, now);
+        } else {
+            let message = answer.error_message;
+            self.attempt_failed(slot, pending, Trouble::Answer { code, message }, now);
+        }
+    }
+
+    /// KIP-467: some records are to blame, the others of the batch fail with them.
+    fn reject(
+        &mut self,
+        slot: usize,
+        pending: Pending,
+        code: ErrorCode,
+        answer: PartitionProduceResponse,
+        now: Time,
+    ) {
+        let failure = DeliveryFailure::new(FailureKind::Broker(code), pending.persistence());
+        let because = |text: Option<&String>| match text.or(answer.error_message.as_ref()) {
+            Some(text) => failure.clone().with_detail(escape(text)),
+            None => failure.clone(),
+        };
+        let culprits = answer.record_errors.iter().filter_map(|error| {
+            let index = u32::try_from(error.batch_index).ok()?;
+            Some((index, because(error.batch_index_error_message.as_ref())))
+        });
+        let culprits: Vec<_> = culprits.collect();
+        let count = culprits.len();
+        let others = failure
+            .clone()
+            .with_detail(format!("{count} other records of the same batch were refused"));
+        pending.batch.reject(culprits, others);
+        self.settle(slot, now);
+    }
+
+    fn no_answer(&mut self, batches: Vec<(usize, Pending)>, error: &Arc<str>, written: bool, now: Time) {
+        for (slot, pending) in batches {
+            let trouble = Trouble::NoAnswer {
+                error: Arc::clone(error),
+                written,
+            };
+            self.attempt_failed(slot, pending, trouble, now);
+        }
+    }
+
+    /// Sends the batch again later, or fails it.
+    fn attempt_failed(&mut self, slot: usize, mut pending: Pending, trouble: Trouble, now: Time) {
+        let config = &self.shared.config;
+        let (retriable, kind, refresh) = match &trouble {
+            Trouble::Answer { code, .. } => {
+                pending.maybe_persisted |= !proves_not_appended(*code, config.acks);
+                (
+                    code.is_retriable(),
+                    FailureKind::Broker(*code),
+                    code.refreshes_metadata(),
+                )
+            }
+            Trouble::NoAnswer { written, .. } => {
+                pending.maybe_persisted |= *written;
+                (true, FailureKind::Network, true)
+            }
+        };
+        pending.last_error = Some(trouble.describe());
+        self.metadata.wanted |= refresh;
+        let too_old = pending.batch.created() + config.delivery_timeout <= now;
+        if pending.batch.is_complete() {
+            // It expired while it was in flight; its deliveries know.
+        } else if !retriable || pending.attempts > config.retries {
+            let failure = DeliveryFailure::new(kind, pending.persistence());
+            pending.batch.fail(DeliveryFailure {
+                detail: trouble.detail(),
+                ..failure
+            });
+        } else if too_old {
+            pending
+                .batch
+                .fail(super::expired(&pending, pending.persistence()));
+        } else {
+            let backoff = self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
+            pending.not_before = now + backoff;
+            self.partitions[slot].pending.push_front(pending);
+        }
+        self.settle(slot, now);
+    }
+
+    /// Nothing of the partition is in flight any more.
+    fn settle(&mut self, slot: usize, now: Time) {
+        self.partitions[slot].in_flight = None;
+        self.look(slot, now);
+    }
+}
+
+impl Trouble {
+    /// For the error at the deadline, in which a code is named too.
+    fn describe(&self) -> Arc<str> {
+        match self {
+            Trouble::Answer {
+                code,
+                message: Some(message),
+            } => format!("{code}: {}", escape(message)).into(),
+            Trouble::Answer { code, message: None } => code.to_string().into(),
+            Trouble::NoAnswer { error, .. } => Arc::clone(error),
+        }
+    }
+
+    /// For an error that names the code already.
+    fn detail(&self) -> Option<Arc<str>> {
+        match self {
+            Trouble::Answer { code, message } => {
+                let message = message.as_deref().map(escape);
+                match (message, advice(*code)) {
+                    (Some(message), Some(advice)) => Some(format!("{message}; {advice}").into()),
+                    (Some(message), None) => Some(message.into()),
+                    (None, advice) => advice.map(Into::into),
+                }
+            }
+            Trouble::NoAnswer { error, .. } => Some(Arc::clone(error)),
+        }
+    }
+}
+
+/// A broker's text may end in a log: no control characters, and not without end.
+fn escape(text: &str) -> String {
+    const LEN_MAX: usize = 500;
+    let mut escaped: String = text.chars().take(LEN_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LEN_MAX).is_some() {
+        escaped.push('…');
+    }
+    escaped
+}

@@ -1,0 +1,136 @@
+//! A topic as the sending threads see it.
+
+use arc_swap::ArcSwapOption;
+use ottla_accumulator::Partition;
+use ottla_partitioning::{TopicState, TopicView};
+use ottla_protocol::ErrorCode;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+/// A topic that records were, or will be, sent to. Keep it to send many records: that saves the look-up by name.
+#[derive(Debug)]
+pub struct Topic {
+    name: Arc<str>,
+    /// `None` until the first metadata.
+    layout: ArcSwapOption<Layout>,
+    partitioning: TopicState,
+    status: Mutex<Status>,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    /// The cluster's refusal, if that was its last word.
+    refusal: Option<ErrorCode>,
+    /// Why there is no metadata yet, for the error at the deadline.
+    cause: Option<Arc<str>>,
+    /// Those who wait for metadata. Bounded by the waiting futures: it is emptied at each answer.
+    waiting: Vec<Waker>,
+}
+
+/// The partitions of a topic: a snapshot that is replaced as a whole.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) partitions: Vec<Arc<Partition>>,
+    /// The numbers of those with a leader, ascending.
+    pub(crate) available: Vec<i32>,
+}
+
+impl Layout {
+    pub(crate) fn view(&self) -> TopicView<'_> {
+        // A broker announces at most i32::MAX partitions: the count comes from an int32.
+        TopicView::new(self.partitions.len() as i32, &self.available)
+    }
+}
+
+impl Topic {
+    pub(crate) fn new(name: Arc<str>, batch_size: usize, seed: u64) -> Topic {
+        Topic {
+            name,
+            layout: ArcSwapOption::empty(),
+            partitioning: TopicState::new(batch_size, seed),
+            status: Mutex::default(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How many partitions it has, as far as is known.
+    pub fn partition_count(&self) -> Option<usize> {
+        self.layout.load().as_ref().map(|layout| layout.partitions.len())
+    }
+
+    pub(crate) fn layout(&self) -> arc_swap::Guard<Option<Arc<Layout>>> {
+        self.layout.load()
+    }
+
+    pub(crate) fn partitioning(&self) -> &TopicState {
+        &self.partitioning
+    }
+
+    /// The last thing that stood in the way of metadata.
+    pub(crate) fn cause(&self) -> Option<Arc<str>> {
+        self.status.lock().cause.clone()
+    }
+
+    /// Forgets a refusal: somebody asks anew.
+    pub(crate) fn forget_refusal(&self) {
+        self.status.lock().refusal = None;
+    }
+
+    /// Whether there are at least `count` partitions; if not, the task is woken at the next answer.
+    pub(crate) fn poll_layout(&self, count: usize, cx: &mut Context<'_>) -> Option<Result<(), ErrorCode>> {
+        let mut status = self.status.lock();
+        if self.partition_count().is_some_and(|known| known >= count) {
+            return Some(Ok(()));
+        }
+        if let Some(code) = status.refusal {
+            return Some(Err(code));
+        }
+        if !status.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            status.waiting.push(cx.waker().clone());
+        }
+        None
+    }
+
+    /// Whether somebody waits for more than is known.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.status.lock().waiting.is_empty()
+    }
+
+    pub(crate) fn publish(&self, layout: Layout) {
+        self.layout.store(Some(Arc::new(layout)));
+        let mut status = self.status.lock();
+        status.refusal = None;
+        status.cause = None;
+        // Those who wait for more partitions than there are register again.
+        wake(status);
+    }
+
+    /// The cluster refuses the topic for good: those who wait fail with it.
+    pub(crate) fn refuse(&self, code: ErrorCode) {
+        let mut status = self.status.lock();
+        status.refusal = Some(code);
+        wake(status);
+    }
+
+    /// No metadata this time, for a reason that may pass.
+    pub(crate) fn delay(&self, cause: Arc<str>) {
+        self.status.lock().cause = Some(cause);
+    }
+
+    /// Wakes those who wait, so that they see a close.
+    pub(crate) fn wake(&self) {
+        wake(self.status.lock());
+    }
+}
+
+/// Wakes outside the lock.
+fn wake(mut status: parking_lot::MutexGuard<'_, Status>) {
+    let waiting = std::mem::take(&mut status.waiting);
+    drop(status);
+    waiting.into_iter().for_each(Waker::wake);
+}
