@@ -97,8 +97,27 @@ impl<'a> Output<'a> {
         if bytes.len() > self.room() {
             return Err(self.too_large());
         }
+        self.reserve(bytes.len());
         self.bytes.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Makes room for `more` bytes in memory. The buffer doubles, so that a long stream is not copied each time, but
+    /// not beyond the limit by more than `more`.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if self.bytes.capacity() - self.bytes.len() < more {
+            let doubled = self.bytes.len().min(self.room());
+            self.bytes.reserve_exact(doubled.max(more));
+        }
+    }
+
+    /// Appends `more` zero bytes to be written over, and returns where they begin.
+    #[allow(dead_code, reason = "used by the codecs that are compiled in")]
+    pub(super) fn append_zeros(&mut self, more: usize) -> usize {
+        self.reserve(more);
+        let start = self.bytes.len();
+        self.bytes.resize(start + more, 0);
+        start
     }
 
     #[cold]

@@ -126,10 +126,15 @@ impl Decoder {
         loop {
             let room = output.room();
             if output.bytes.capacity() == output.bytes.len() {
-                // One byte above the limit shows that there is more; to be sure that there is none needs no byte. The
-                // buffer doubles, so that what a stream makes us hold is what it made us write.
-                let grown = output.bytes.len().max(4 * input.0.len()).max(1024);
-                output.bytes.reserve_exact(grown.min(room.saturating_add(1)));
+                // One byte above the limit shows that there is more; to be sure that there is none needs no byte.
+                output.reserve(
+                    input
+                        .0
+                        .len()
+                        .saturating_mul(4)
+                        .max(1024)
+                        .min(room.saturating_add(1)),
+                );
             }
             let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self

@@ -101,8 +101,7 @@ fn decompress_block(block: &[u8], output: &mut Output<'_>) -> Result<(), Decompr
     if len > block.len().saturating_mul(EXPANSION) {
         return Err(output.corrupt("a block announces more than it can hold"));
     }
-    let start = output.bytes.len();
-    output.bytes.resize(start + len, 0);
+    let start = output.append_zeros(len);
     let result = snap::raw::Decoder::new().decompress(block, &mut output.bytes[start..]);
     result.map(drop).map_err(|_| output.corrupt("a block is damaged"))
 }

@@ -69,19 +69,15 @@ impl RecordsError {
 
 impl fmt::Display for RecordsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(index) = self.record_index {
+            write!(f, "record {index}: ")?;
+        }
         let place = if self.decompressed {
             "the decompressed records"
         } else {
-            "the batch"
+            "the input"
         };
-        match self.record_index {
-            Some(index) => write!(
-                f,
-                "record {index}: {} (at byte {} of {place})",
-                self.kind, self.offset
-            ),
-            None => write!(f, "{} (at byte {} of {place})", self.kind, self.offset),
-        }
+        write!(f, "{} (at byte {} of {place})", self.kind, self.offset)
     }
 }
 

@@ -134,8 +134,7 @@ fn decompress_block(
 ) -> Result<(), DecompressError> {
     let room = output.room();
     let most = block_size.min(block.len().saturating_mul(EXPANSION));
-    let start = output.bytes.len();
-    output.bytes.resize(start + most.min(room), 0);
+    let start = output.append_zeros(most.min(room));
     let (written, target) = output.bytes.split_at_mut(start);
     let window = &written[history.max(start.saturating_sub(WINDOW_SIZE))..];
     match decompress_into_with_dict(block, target, window) {
