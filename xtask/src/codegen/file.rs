@@ -267,9 +267,9 @@ fn render_sizes(modules: &BTreeMap<String, Vec<&Schema>>, kafka: &str) -> anyhow
     }
     writeln!(
         out,
-        "const SIZES: [(&str, usize, usize, usize); {}] = [\n{}\n];\n",
+        "#[rustfmt::skip]\nstatic SIZES: [(&str, usize, usize, usize); {}] = [\n    {}\n];\n",
         rows.len(),
-        rows.join("\n")
+        rows.join("\n    ")
     )?;
     out += "
 /// Arrays of them are what an attacker can make us allocate: at most 64 bytes for each of his.
