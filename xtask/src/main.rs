@@ -13,6 +13,7 @@ mod layers;
 mod maven;
 mod metadata;
 mod project;
+mod roundtrip;
 mod test;
 
 /// Everything that builds, checks and tests Ottla.
@@ -30,6 +31,8 @@ enum Command {
     Kafka(kafka::Action),
     /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
     Layers,
+    /// Decode and encode the messages on standard input, one a line: `KEY KIND VERSION HEX`.
+    Roundtrip,
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
     Test,
 }
@@ -43,6 +46,7 @@ impl Command {
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),
+            Self::Roundtrip => roundtrip::run(),
             Self::Test => test::run(),
         }
     }
