@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod acceptance;
 mod ci;
 mod codegen;
 mod guard;
@@ -20,6 +21,8 @@ mod test;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Send lines through the program into a real Kafka, and compare what Java and kcat read back.
+    Acceptance(acceptance::Arguments),
     /// Run all checks that a change has to pass, and say what each took.
     Ci(ci::Arguments),
     /// Write the Rust types of all Kafka messages, from the schemas in the jar of kafka-clients.
@@ -41,6 +44,7 @@ impl Command {
     fn run(self) -> anyhow::Result<()> {
         interrupt::end_on_signals()?;
         match self {
+            Self::Acceptance(arguments) => acceptance::run(&arguments),
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Jars(arguments) => maven::run(&arguments),

@@ -74,6 +74,11 @@ impl Library {
         Ok(jars.join(":"))
     }
 
+    /// Whether this is version `major`.`minor` or newer.
+    pub(crate) fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        release(&self.version) >= (major, minor)
+    }
+
     /// The one jar of the artifact `name`, as `kafka-clients`.
     pub(crate) fn jar(&self, name: &str) -> anyhow::Result<PathBuf> {
         let jar = self.lib.join(format!("{name}-{}.jar", self.version));
@@ -86,6 +91,12 @@ impl Library {
         }
         Ok(jar)
     }
+}
+
+/// The first two numbers of a version.
+pub(crate) fn release(version: &str) -> (u32, u32) {
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The jars of Kafka `version`, fetched if they are not in the cache yet.

@@ -277,11 +277,7 @@ fn random_uuid() -> String {
 
 /// Whether `version` is 3.3, the first with KRaft for production, or newer.
 fn runs_on_kraft(version: &str) -> bool {
-    let mut numbers = version
-        .split('.')
-        .map(|number| number.parse::<u32>().unwrap_or(0));
-    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    (major, minor) >= (3, 3)
+    maven::release(version) >= (3, 3)
 }
 
 fn lost_a_port(error: &anyhow::Error) -> bool {
