@@ -285,7 +285,10 @@ fn socket_turn(
     now: Time,
 ) -> Turn {
     let connection = socket.connection;
-    let writing = socket.write(cx, |count| network.handle_written(connection, count, now));
+    let (taken, writing) = socket.write(cx);
+    if taken > 0 {
+        network.handle_written(connection, taken, now);
+    }
     let reading = socket.read(cx, buffer, |bytes| network.handle_read(connection, bytes, now));
     match (writing, reading) {
         (Turn::Failed(failure), _) | (_, Turn::Failed(failure)) => Turn::Failed(failure),

@@ -57,25 +57,32 @@ impl Socket {
         self.outgoing.extend(body);
     }
 
-    /// Writes what is queued. `written` is told how many bytes each write took.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, mut written: impl FnMut(usize)) -> Turn {
-        let mut bytes_left = WRITE_BYTES_PER_TURN;
-        while !self.outgoing.is_empty() {
-            if bytes_left == 0 {
-                return Turn::Again;
+    /// Writes what is queued. Says how many bytes were taken, also where it failed after that.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> (usize, Turn) {
+        let mut taken = 0;
+        let turn = loop {
+            if self.outgoing.is_empty() {
+                break self.flush(cx);
             }
-            let count = match self.poll_write(cx) {
-                Poll::Pending => return Turn::Waits,
-                Poll::Ready(Ok(0)) => return Turn::Failed(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Poll::Ready(Ok(count)) => count,
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Poll::Ready(Err(error)) => return Turn::Failed(error.into()),
-            };
-            self.needs_flush = true;
-            self.advance(count);
-            written(count);
-            bytes_left = bytes_left.saturating_sub(count);
-        }
+            if taken >= WRITE_BYTES_PER_TURN {
+                break Turn::Again;
+            }
+            match self.poll_write(cx) {
+                Poll::Pending => break Turn::Waits,
+                Poll::Ready(Ok(0)) => break Turn::Failed(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Poll::Ready(Ok(count)) => {
+                    self.needs_flush = true;
+                    self.advance(count);
+                    taken += count;
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => break Turn::Failed(error.into()),
+            }
+        };
+        (taken, turn)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.needs_flush {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Pending => return Turn::Waits,
