@@ -36,6 +36,7 @@ pub struct Accumulator {
     batch_size: usize,
     compresses: bool,
     memory: Arc<MemoryPool>,
+    chunk_class_max: usize,
     flushes: Arc<FlushTracker>,
     closed: AtomicBool,
     /// Partitions with news for the sender. Each stands here at most once, so it is bounded by their number.
@@ -45,10 +46,12 @@ pub struct Accumulator {
 impl Accumulator {
     /// An empty accumulator.
     pub fn new(config: AccumulatorConfig) -> Accumulator {
+        let memory = MemoryPool::new(config.buffer_memory);
         Accumulator {
             batch_size: config.batch_size.max(1),
             compresses: config.compression != Compression::None,
-            memory: MemoryPool::new(config.buffer_memory),
+            chunk_class_max: memory.class_max(),
+            memory,
             flushes: Arc::default(),
             closed: AtomicBool::new(false),
             told: Mutex::default(),
@@ -62,6 +65,10 @@ impl Accumulator {
 
     pub(crate) fn compresses(&self) -> bool {
         self.compresses
+    }
+
+    pub(crate) fn chunk_class_max(&self) -> usize {
+        self.chunk_class_max
     }
 
     /// The memory that the batches share.

@@ -277,7 +277,7 @@ impl Sealer {
         let mut payload = SmallVec::new();
         let mut rest: &[u8] = &self.scratch;
         while !rest.is_empty() {
-            let class = class_for(rest.len());
+            let class = class_for(rest.len(), pool.class_max());
             let size = CHUNK_SIZES[class];
             let mut permits = pool.reserve_regardless(size);
             // The reservation is of the chunk's very size.

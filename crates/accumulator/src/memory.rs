@@ -19,12 +19,12 @@ use std::task::{Context, Poll, Waker};
 /// 16 MiB), a busy one gets its whole batch in one piece; above 256 KiB a chain costs no more than one piece.
 pub(crate) const CHUNK_SIZES: [usize; 5] = [1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
 
-/// The smallest class that holds `bytes`, or the largest there is.
-pub(crate) fn class_for(bytes: usize) -> usize {
+/// The smallest class that holds `bytes`, or `class_max`.
+pub(crate) fn class_for(bytes: usize, class_max: usize) -> usize {
     CHUNK_SIZES
         .iter()
         .position(|&size| size >= bytes)
-        .unwrap_or(CHUNK_SIZES.len() - 1)
+        .map_or(class_max, |class| class.min(class_max))
 }
 
 /// The permits and recycled buffers of one producer.
@@ -73,6 +73,15 @@ impl MemoryPool {
     /// The limit, in bytes.
     pub fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// The largest class of chunks: no chunk takes more than a sixteenth of the memory, so that a small memory is not
+    /// lost to what chunks round up.
+    pub(crate) fn class_max(&self) -> usize {
+        CHUNK_SIZES
+            .iter()
+            .rposition(|&size| size <= self.limit / 16)
+            .unwrap_or(0)
     }
 
     /// Bytes in use now: 0 when every batch is resolved and no writer holds one.

@@ -180,7 +180,9 @@ impl Partition {
                 let spare = if open.chain().room() >= size.total() {
                     SmallVec::new()
                 } else {
-                    let classes = open.chain().classes_for(size.total(), 0);
+                    let classes = open
+                        .chain()
+                        .classes_for(size.total(), 0, accumulator.chunk_class_max());
                     take_chunks(accumulator, permits, &classes, 0)?.0
                 };
                 let before = open.payload_len();
@@ -263,7 +265,8 @@ impl Partition {
         let expected = state
             .expected_len
             .clamp(size.total(), size.total().max(accumulator.batch_size()));
-        let classes = ChunkChain::default().classes_for(size.total(), expected);
+        let classes =
+            ChunkChain::default().classes_for(size.total(), expected, accumulator.chunk_class_max());
         let (spare, reserved) = take_chunks(accumulator, permits, &classes, BATCH_STATE_BYTES)?;
         let completion = Arc::new(Completion::new(Arc::clone(&self.topic), self.number));
         let ticket = accumulator.flushes().ticket();

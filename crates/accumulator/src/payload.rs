@@ -26,14 +26,19 @@ impl ChunkChain {
 
     /// The classes of the chunks that `bytes` more would need, given that the whole is not expected to grow beyond
     /// `expected` bytes. Each chunk is at most four times what stands, so that growth wastes little.
-    pub(crate) fn classes_for(&self, bytes: usize, expected: usize) -> SmallVec<[usize; 4]> {
+    pub(crate) fn classes_for(
+        &self,
+        bytes: usize,
+        expected: usize,
+        class_max: usize,
+    ) -> SmallVec<[usize; 4]> {
         let mut classes = SmallVec::new();
         let mut missing = bytes.saturating_sub(self.room());
         while missing > 0 {
             let next = match (self.last.as_ref(), classes.last()) {
-                (None, None) => class_for(expected.max(missing)),
+                (None, None) => class_for(expected.max(missing), class_max),
                 // A batch that outgrew what was expected of it is on its way to becoming a full one.
-                _ => class_for(self.len.max(missing)),
+                _ => class_for(self.len.max(missing), class_max),
             };
             classes.push(next);
             missing = missing.saturating_sub(CHUNK_SIZES[next]);
@@ -129,7 +134,7 @@ mod tests {
         let mut chain = ChunkChain::default();
         let bytes: Vec<u8> = (0..=255).cycle().take(700 << 10).collect();
         for piece in bytes.chunks(100 << 10) {
-            let classes = chain.classes_for(piece.len(), 1);
+            let classes = chain.classes_for(piece.len(), 1, 4);
             let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
             let mut permits = pool.try_reserve(needed).expect("within 1 MiB");
             let spare = ChunkChain::spare(&mut permits, &classes).expect("reserved");
@@ -147,9 +152,10 @@ mod tests {
     #[test]
     fn the_first_chunk_is_what_is_expected() {
         let chain = ChunkChain::default();
-        assert_eq!(chain.classes_for(100, 100).as_slice(), &[0]);
-        assert_eq!(chain.classes_for(100, 16 << 10).as_slice(), &[2]);
-        assert_eq!(chain.classes_for(100, 10 << 20).as_slice(), &[4]);
-        assert_eq!(chain.classes_for(600 << 10, 0).as_slice(), &[4, 4, 4]);
+        assert_eq!(chain.classes_for(100, 100, 4).as_slice(), &[0]);
+        assert_eq!(chain.classes_for(100, 16 << 10, 4).as_slice(), &[2]);
+        assert_eq!(chain.classes_for(100, 10 << 20, 4).as_slice(), &[4]);
+        assert_eq!(chain.classes_for(5 << 10, 0, 1).as_slice(), &[1, 0]);
+        assert_eq!(chain.classes_for(600 << 10, 0, 4).as_slice(), &[4, 4, 4]);
     }
 }

@@ -50,8 +50,8 @@ pub(crate) struct Node {
     pub(crate) throttled_until: Time,
     /// Slots of partitions that have something to send now. Each stands here at most once.
     pub(crate) ready: VecDeque<usize>,
-    /// When a connection was last asked for: the least recently tried is tried next.
-    pub(crate) tried: Time,
+    /// Counts attempts to connect over all nodes: the least recently tried is tried next.
+    pub(crate) tried: u64,
     /// Whether the last attempt to connect failed.
     pub(crate) failed: bool,
     /// Why the last connection ended.
@@ -66,7 +66,7 @@ impl Node {
             in_flight: 0,
             throttled_until: Time::ZERO,
             ready: VecDeque::new(),
-            tried: Time::ZERO,
+            tried: 0,
             failed: false,
             error: None,
         }

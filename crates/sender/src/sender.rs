@@ -28,6 +28,8 @@ pub struct Sender {
     metadata: Metadata,
     in_flight: BTreeMap<u64, InFlight>,
     next_request: u64,
+    /// How often a connection was asked for.
+    connects: u64,
     timers: Timers,
     /// Slots of partitions that only wait for their linger: what a flush or a shortage of memory makes due.
     lingering: Vec<usize>,
@@ -87,6 +89,7 @@ impl Sender {
             metadata,
             in_flight: BTreeMap::new(),
             next_request: 0,
+            connects: 0,
             timers: Timers::default(),
             lingering: Vec::new(),
             hurried: false,
@@ -173,7 +176,7 @@ impl Sender {
     }
 
     /// The connection to the node ended, or could not be made. Its requests were failed before this.
-    pub fn handle_disconnected(&mut self, node: i32, error: &str, now: Time) {
+    pub fn handle_disconnected(&mut self, node: i32, error: &str, _now: Time) {
         let cause: Arc<str> = error.into();
         for topic in &self.metadata.topics {
             topic.shared.delay(Arc::clone(&cause));
@@ -187,7 +190,7 @@ impl Sender {
         state.error = Some(cause);
         self.metadata.wanted = true;
         if !state.ready.is_empty() {
-            self.connect(node, now);
+            self.connect(node);
         }
     }
 
@@ -202,13 +205,14 @@ impl Sender {
     }
 
     /// Asks for a connection, unless there is one.
-    fn connect(&mut self, node: i32, now: Time) {
+    fn connect(&mut self, node: i32) {
         let Some(state) = self.nodes.get_mut(&node) else {
             return;
         };
         if state.link == Link::Idle {
             state.link = Link::Connecting;
-            state.tried = now;
+            self.connects += 1;
+            state.tried = self.connects;
             self.actions.push_back(Action::Connect {
                 node,
                 address: state.address.clone(),
@@ -288,19 +292,19 @@ impl Sender {
         }
         self.stop_lingering(slot);
         match self.partitions[slot].leader {
-            Some(leader) => self.make_ready(slot, leader, now),
+            Some(leader) => self.make_ready(slot, leader),
             // Without a leader only metadata helps; the records wait until their deadline.
             None => self.metadata.wanted = true,
         }
     }
 
-    fn make_ready(&mut self, slot: usize, leader: i32, now: Time) {
+    fn make_ready(&mut self, slot: usize, leader: i32) {
         let Some(node) = self.nodes.get_mut(&leader) else {
             return;
         };
         node.ready.push_back(slot);
         self.partitions[slot].in_ready_queue = Some(leader);
-        self.connect(leader, now);
+        self.connect(leader);
     }
 
     /// When the oldest queued batch need not wait any longer for more records.

@@ -36,9 +36,4 @@ impl Timers {
         }
         self.heap.pop().map(|Reverse(entry)| entry)
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.heap.len()
-    }
 }

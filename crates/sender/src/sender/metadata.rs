@@ -35,7 +35,7 @@ impl Sender {
         match self.metadata_source(now) {
             Some(Source::Ready(node)) => self.ask_for_metadata(node),
             Some(Source::Connect(node)) => {
-                self.connect(node, now);
+                self.connect(node);
                 self.metadata_blocked = true;
             }
             Some(Source::Wait) | None => self.metadata_blocked = true,

@@ -1,0 +1,5 @@
+//! The sender driven by hand: no sockets, no runtime, time moved by the test.
+
+mod delivery;
+mod metadata;
+mod world;
