@@ -80,6 +80,7 @@ impl IoAction {
 
 /// Why I/O failed: the class and the operating system's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IoFailure {
     /// The class of the failure.
     pub kind: io::ErrorKind,
@@ -88,6 +89,14 @@ pub struct IoFailure {
 }
 
 impl IoFailure {
+    /// A failure of this class, in these words. They may end in a log: no secrets.
+    pub fn new(kind: io::ErrorKind, message: impl Into<String>) -> IoFailure {
+        IoFailure {
+            kind,
+            message: message.into(),
+        }
+    }
+
     /// The other side ended the stream in order.
     pub fn end_of_stream() -> IoFailure {
         IoFailure {

@@ -151,10 +151,7 @@ impl Hands {
     }
 
     pub(crate) fn resolve_failed(&mut self) {
-        let failure = IoFailure {
-            kind: io::ErrorKind::NotFound,
-            message: "no such name".to_owned(),
-        };
+        let failure = IoFailure::new(io::ErrorKind::NotFound, "no such name");
         self.network.handle_resolved(self.id(), Err(failure), self.now);
         self.collect();
     }
