@@ -190,10 +190,9 @@ impl Completion {
             if !previous
                 .as_ref()
                 .is_some_and(|previous| previous.will_wake(&waker))
+                && let Some(previous) = previous.replace(waker)
             {
-                if let Some(previous) = previous.replace(waker) {
-                    previous.wake();
-                }
+                previous.wake();
             }
         }
         if let Some(last) = previous {
@@ -319,10 +318,10 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(at) = self.waiter {
-            if let Some(waker) = self.batch.waiters.lock().get_mut(at as usize) {
-                *waker = None;
-            }
+        if let Some(at) = self.waiter
+            && let Some(waker) = self.batch.waiters.lock().get_mut(at as usize)
+        {
+            *waker = None;
         }
     }
 }

@@ -129,7 +129,7 @@ impl Handle {
         &self,
         topic: &Topic,
         record: &SendRecord<'_>,
-        mut permits: Option<&mut Reservation>,
+        permits: Option<&mut Reservation>,
     ) -> Result<Delivery, Refusal> {
         let layout = topic.layout();
         let Some(layout) = layout.as_ref() else {
@@ -167,19 +167,14 @@ impl Handle {
         topic: &Topic,
         layout: &Layout,
         record: &Record<'_>,
-        mut permits: Option<&mut Reservation>,
+        permits: Option<&mut Reservation>,
     ) -> Result<Delivery, Refusal> {
         let view = layout.view();
         let sticky = topic.partitioning().sticky();
         let number = sticky.current(&view);
         // The choice is made among the partitions of this very view, which has at least one.
         let partition = &layout.partitions[number as usize];
-        let appended = partition.append(
-            &self.shared.accumulator,
-            record,
-            permits.as_deref_mut(),
-            &*self.shared.clock,
-        );
+        let appended = partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock);
         if let Ok(appended) = &appended {
             sticky.on_append(number, appended.bytes, appended.full, &view);
         }

@@ -374,18 +374,18 @@ impl Sender {
         // Subtraction saturates at the origin: in the first moments nothing is old enough.
         let is_old = |created: Time| created <= deadline && created + timeout <= now;
         let mut oldest = None;
-        if let Some(id) = state.in_flight {
-            if let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(&id) {
-                let pending = batches.iter().find(|(other, _)| *other == slot);
-                if let Some((_, pending)) = pending.filter(|(_, pending)| !pending.batch.is_complete()) {
-                    // It lives on without its deliveries until the connection is done with its bytes.
-                    if is_old(pending.batch.created()) {
-                        pending
-                            .batch
-                            .fail(expired(pending, Persistence::PossiblyPersisted));
-                    } else {
-                        oldest = Some(pending.batch.created());
-                    }
+        if let Some(id) = state.in_flight
+            && let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(&id)
+        {
+            let pending = batches.iter().find(|(other, _)| *other == slot);
+            if let Some((_, pending)) = pending.filter(|(_, pending)| !pending.batch.is_complete()) {
+                // It lives on without its deliveries until the connection is done with its bytes.
+                if is_old(pending.batch.created()) {
+                    pending
+                        .batch
+                        .fail(expired(pending, Persistence::PossiblyPersisted));
+                } else {
+                    oldest = Some(pending.batch.created());
                 }
             }
         }
