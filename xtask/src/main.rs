@@ -13,6 +13,7 @@ mod kafka;
 mod layers;
 mod maven;
 mod metadata;
+mod oracle;
 mod project;
 mod roundtrip;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Kafka(kafka::Action),
     /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
     Layers,
+    /// Compare our encoding of all messages with that of the Java client, over random instances.
+    Oracle(oracle::Arguments),
     /// Decode and encode the messages on standard input, one a line: `KEY KIND VERSION HEX`.
     Roundtrip,
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
@@ -50,6 +53,7 @@ impl Command {
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),
+            Self::Oracle(arguments) => oracle::run(&arguments),
             Self::Roundtrip => roundtrip::run(),
             Self::Test => test::run(),
         }
