@@ -115,25 +115,30 @@ fn doc() -> anyhow::Result<()> {
 
 /// Every feature of every crate alone, none, and all together.
 fn features() -> anyhow::Result<()> {
+    let mut faults = Vec::new();
     for package in Workspace::load()?
         .packages
         .iter()
         .filter(|package| package.is_published())
     {
         for selection in selections(package) {
-            let arguments = [
+            let mut check = project::cargo();
+            check.args([
                 "check",
                 "--quiet",
                 "--package",
                 &package.name,
                 "--no-default-features",
-                "--features",
-            ];
-            check_quietly(project::cargo().args(arguments).arg(&selection))
-                .with_context(|| format!("{} with the features `{selection}`", package.name))?;
+            ]);
+            if let Err(error) = check_quietly(check.args(["--features", &selection])) {
+                faults.push(format!(
+                    "{} with the features `{selection}`: {error:#}",
+                    package.name
+                ));
+            }
         }
     }
-    Ok(())
+    all_well(&faults)
 }
 
 /// No feature, each one that is not hidden, and all of them.
@@ -147,20 +152,29 @@ fn selections(package: &Package) -> BTreeSet<String> {
 
 /// Each crate built and tested by itself, with its default features: what a build of the workspace unites cannot help.
 fn crates_alone() -> anyhow::Result<()> {
+    let mut faults = Vec::new();
     for package in Workspace::load()?
         .packages
         .iter()
         .filter(|package| package.is_published())
     {
-        let arguments = ["test", "--quiet", "--package", &package.name, "--all-targets"];
         let mut tests = project::cargo();
-        tests.args(arguments);
+        tests.args(["test", "--quiet", "--package", &package.name, "--all-targets"]);
         // Tests of real clients and brokers run once, in the step "test": here they say that they are skipped.
         tests
             .env_remove("CI")
             .env_remove(test::BOOTSTRAP_VARIABLE)
             .env_remove(test::LIBRARY_VARIABLE);
-        check_quietly(&mut tests).with_context(|| format!("{} alone", package.name))?;
+        if let Err(error) = check_quietly(&mut tests) {
+            faults.push(format!("{} alone: {error:#}", package.name));
+        }
+    }
+    all_well(&faults)
+}
+
+fn all_well(faults: &[String]) -> anyhow::Result<()> {
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n  "));
     }
     Ok(())
 }

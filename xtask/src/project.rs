@@ -91,7 +91,8 @@ impl Error for Reported {}
 
 /// A command as people would type it, short enough for one line.
 fn describe(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     let line = words
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
