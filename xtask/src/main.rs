@@ -7,14 +7,18 @@ use clap::Parser;
 mod acceptance;
 mod ci;
 mod codegen;
+mod demo;
 mod guard;
 mod interrupt;
 mod kafka;
 mod layers;
 mod maven;
 mod metadata;
+#[cfg(feature = "messages")]
 mod oracle;
+mod program;
 mod project;
+#[cfg(feature = "messages")]
 mod roundtrip;
 mod test;
 
@@ -28,6 +32,8 @@ enum Command {
     Ci(ci::Arguments),
     /// Write the Rust types of all Kafka messages, from the schemas in the jar of kafka-clients.
     Codegen(codegen::Arguments),
+    /// Send this repository's change log into a real Kafka, and read it back.
+    Demo,
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
     Jars(maven::Arguments),
     /// Start or end a real Kafka on 127.0.0.1.
@@ -36,8 +42,10 @@ enum Command {
     /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
     Layers,
     /// Compare our encoding of all messages with that of the Java client, over random instances.
+    #[cfg(feature = "messages")]
     Oracle(oracle::Arguments),
     /// Decode and encode the messages on standard input, one a line: `KEY KIND VERSION HEX`.
+    #[cfg(feature = "messages")]
     Roundtrip,
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
     Test,
@@ -50,10 +58,13 @@ impl Command {
             Self::Acceptance(arguments) => acceptance::run(&arguments),
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
+            Self::Demo => demo::run(),
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),
+            #[cfg(feature = "messages")]
             Self::Oracle(arguments) => oracle::run(&arguments),
+            #[cfg(feature = "messages")]
             Self::Roundtrip => roundtrip::run(),
             Self::Test => test::run(),
         }

@@ -15,7 +15,9 @@ use ottla_protocol::{ApiVersions, ErrorCode, Message, VersionRange, frame};
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).ok_or("the address of a broker is expected, such as 127.0.0.1:9092")?;
+    let address = std::env::args()
+        .nth(1)
+        .ok_or("the address of a broker is expected, such as 127.0.0.1:9092")?;
     let stream = TcpStream::connect(&address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let response = api_versions(stream)?;
@@ -40,7 +42,12 @@ fn api_versions(mut stream: impl Read + Write) -> Result<ApiVersionsResponse, Bo
             client_software_version: env!("CARGO_PKG_VERSION").into(),
             ..ApiVersionsRequest::default()
         };
-        stream.write_all(&frame::encode_request(&request, version, correlation_id, Some("example"))?)?;
+        stream.write_all(&frame::encode_request(
+            &request,
+            version,
+            correlation_id,
+            Some("example"),
+        )?)?;
         let (answered, response) = frame::decode_api_versions(&read_frame(&mut stream)?, version)?;
         if answered != correlation_id {
             return Err("the answer is to another request".into());
@@ -48,7 +55,9 @@ fn api_versions(mut stream: impl Read + Write) -> Result<ApiVersionsResponse, Bo
         match ErrorCode(response.error_code) {
             ErrorCode::NONE => return Ok(response),
             ErrorCode::UNSUPPORTED_VERSION => {
-                version = ApiVersions::from_response(&response).negotiate::<ApiVersionsRequest>().unwrap_or(0);
+                version = ApiVersions::from_response(&response)
+                    .negotiate::<ApiVersionsRequest>()
+                    .unwrap_or(0);
             }
             error => return Err(error.into()),
         }

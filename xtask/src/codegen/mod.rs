@@ -2,6 +2,9 @@
 //!
 //! One file for each API, request and response together, in `crates/protocol/src/generated`, which is committed.
 //! `--check` compares instead of writing. The schemas' own prose is not copied: docs say what the types cannot.
+//!
+//! Where the committed code does not compile, xtask does not either with its default features; then it is
+//! `cargo run -p xtask --no-default-features -- codegen`.
 
 mod file;
 mod layout;

@@ -307,29 +307,28 @@ impl Renderer<'_> {
         let nullable = !field.nullable.is_empty();
         let flexible = self.flexible_argument(field, versions);
         let prefix = if nullable { "nullable_" } else { "" };
-        let call = match &field.kind {
-            Type::Bool => format!("bool(\"{label}\")"),
-            Type::Uuid => format!("uuid(\"{label}\")"),
+        let (method, arguments) = match &field.kind {
+            Type::Bool => ("bool".into(), ""),
+            Type::Uuid => ("uuid".into(), ""),
             Type::Int8
             | Type::Int16
             | Type::Uint16
             | Type::Int32
             | Type::Uint32
             | Type::Int64
-            | Type::Float64 => {
-                format!("{}(\"{label}\")", self.element_type(&field.kind))
-            }
-            Type::String => format!("{prefix}string({flexible}, \"{label}\")"),
-            Type::Bytes | Type::Records => format!("{prefix}bytes({flexible}, \"{label}\")"),
-            Type::Struct(_) => format!("{prefix}structure(version, \"{label}\")"),
+            | Type::Float64 => (self.element_type(&field.kind), ""),
+            Type::String => (format!("{prefix}string"), "flexible, "),
+            Type::Bytes | Type::Records => (format!("{prefix}bytes"), "flexible, "),
+            Type::Struct(_) => (format!("{prefix}structure"), "version, "),
             Type::Array(element) => match **element {
-                Type::String => format!("{prefix}strings({flexible}, \"{label}\")"),
-                Type::Bytes => format!("{prefix}bytes_array({flexible}, \"{label}\")"),
-                Type::Struct(_) => format!("{prefix}array({flexible}, version, \"{label}\")"),
-                _ => format!("{prefix}scalars({flexible}, \"{label}\")"),
+                Type::String => (format!("{prefix}strings"), "flexible, "),
+                Type::Bytes => (format!("{prefix}bytes_array"), "flexible, "),
+                Type::Struct(_) => (format!("{prefix}array"), "flexible, version, "),
+                _ => (format!("{prefix}scalars"), "flexible, "),
             },
         };
-        let mut statement = format!("self.{name} = reader.{call}?;");
+        let arguments = arguments.replace("flexible", flexible);
+        let mut statement = format!("reader.read_{method}(&mut self.{name}, {arguments}\"{label}\")?;");
         let refused = match field.nullable.condition_outside(versions) {
             Condition::If(expression) => Some(format!("{expression} && ")),
             Condition::Always => Some(String::new()),

@@ -25,10 +25,10 @@ impl Structure for AddOffsetsToTxnRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.transactional_id = reader.string(flexible, "transactional_id")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
-        self.group_id = reader.string(flexible, "group_id")?;
+        reader.read_string(&mut self.transactional_id, flexible, "transactional_id")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -78,8 +78,8 @@ impl Structure for AddOffsetsToTxnResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

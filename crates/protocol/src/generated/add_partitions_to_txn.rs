@@ -28,13 +28,25 @@ impl Structure for AddPartitionsToTxnRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version >= 4 {
-            self.transactions = reader.array(true, version, "transactions")?;
+            reader.read_array(&mut self.transactions, true, version, "transactions")?;
         }
         if version <= 3 {
-            self.v3_and_below_transactional_id = reader.string(flexible, "v3_and_below_transactional_id")?;
-            self.v3_and_below_producer_id = reader.i64("v3_and_below_producer_id")?;
-            self.v3_and_below_producer_epoch = reader.i16("v3_and_below_producer_epoch")?;
-            self.v3_and_below_topics = reader.array(flexible, version, "v3_and_below_topics")?;
+            reader.read_string(
+                &mut self.v3_and_below_transactional_id,
+                flexible,
+                "v3_and_below_transactional_id",
+            )?;
+            reader.read_i64(&mut self.v3_and_below_producer_id, "v3_and_below_producer_id")?;
+            reader.read_i16(
+                &mut self.v3_and_below_producer_epoch,
+                "v3_and_below_producer_epoch",
+            )?;
+            reader.read_array(
+                &mut self.v3_and_below_topics,
+                flexible,
+                version,
+                "v3_and_below_topics",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -105,11 +117,11 @@ impl Structure for AddPartitionsToTxnTransaction {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.transactional_id = reader.string(true, "transactional_id")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
-        self.verify_only = reader.bool("verify_only")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_bool(&mut self.verify_only, "verify_only")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -141,8 +153,8 @@ impl Structure for AddPartitionsToTxnTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.scalars(flexible, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_scalars(&mut self.partitions, flexible, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -194,14 +206,23 @@ impl Structure for AddPartitionsToTxnResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if version >= 4 {
-            self.error_code = reader.i16("error_code")?;
-            self.results_by_transaction = reader.array(true, version, "results_by_transaction")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
+            reader.read_array(
+                &mut self.results_by_transaction,
+                true,
+                version,
+                "results_by_transaction",
+            )?;
         }
         if version <= 3 {
-            self.results_by_topic_v3_and_below =
-                reader.array(flexible, version, "results_by_topic_v3_and_below")?;
+            reader.read_array(
+                &mut self.results_by_topic_v3_and_below,
+                flexible,
+                version,
+                "results_by_topic_v3_and_below",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -262,8 +283,8 @@ impl Structure for AddPartitionsToTxnResult {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.transactional_id = reader.string(true, "transactional_id")?;
-        self.topic_results = reader.array(true, version, "topic_results")?;
+        reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
+        reader.read_array(&mut self.topic_results, true, version, "topic_results")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -292,8 +313,13 @@ impl Structure for AddPartitionsToTxnTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.name = reader.string(flexible, "name")?;
-        self.results_by_partition = reader.array(flexible, version, "results_by_partition")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(
+            &mut self.results_by_partition,
+            flexible,
+            version,
+            "results_by_partition",
+        )?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -334,8 +360,8 @@ impl Structure for AddPartitionsToTxnPartitionResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.partition_index = reader.i32("partition_index")?;
-        self.partition_error_code = reader.i16("partition_error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.partition_error_code, "partition_error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -42,13 +42,13 @@ impl Structure for AddRaftVoterRequest {
     const LEAST_BYTES: usize = 27;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.cluster_id = reader.nullable_string(true, "cluster_id")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.voter_id = reader.i32("voter_id")?;
-        self.voter_directory_id = reader.uuid("voter_directory_id")?;
-        self.listeners = reader.array(true, version, "listeners")?;
+        reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_i32(&mut self.voter_id, "voter_id")?;
+        reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
+        reader.read_array(&mut self.listeners, true, version, "listeners")?;
         if version >= 1 {
-            self.ack_when_committed = reader.bool("ack_when_committed")?;
+            reader.read_bool(&mut self.ack_when_committed, "ack_when_committed")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -88,9 +88,9 @@ impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -144,9 +144,9 @@ impl Structure for AddRaftVoterResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

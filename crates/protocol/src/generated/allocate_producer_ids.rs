@@ -30,8 +30,8 @@ impl Structure for AllocateProducerIdsRequest {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.broker_epoch = reader.i64("broker_epoch")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_i64(&mut self.broker_epoch, "broker_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -75,10 +75,10 @@ impl Structure for AllocateProducerIdsResponse {
     const LEAST_BYTES: usize = 19;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.producer_id_start = reader.i64("producer_id_start")?;
-        self.producer_id_len = reader.i32("producer_id_len")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.producer_id_start, "producer_id_start")?;
+        reader.read_i32(&mut self.producer_id_len, "producer_id_len")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

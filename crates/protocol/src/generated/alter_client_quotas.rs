@@ -21,8 +21,8 @@ impl Structure for AlterClientQuotasRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entries = reader.array(flexible, version, "entries")?;
-        self.validate_only = reader.bool("validate_only")?;
+        reader.read_array(&mut self.entries, flexible, version, "entries")?;
+        reader.read_bool(&mut self.validate_only, "validate_only")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -58,8 +58,8 @@ impl Structure for RequestEntryData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity = reader.array(flexible, version, "entity")?;
-        self.ops = reader.array(flexible, version, "ops")?;
+        reader.read_array(&mut self.entity, flexible, version, "entity")?;
+        reader.read_array(&mut self.ops, flexible, version, "ops")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -97,9 +97,9 @@ impl Structure for OpData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.key = reader.string(flexible, "key")?;
-        self.value = reader.f64("value")?;
-        self.remove = reader.bool("remove")?;
+        reader.read_string(&mut self.key, flexible, "key")?;
+        reader.read_f64(&mut self.value, "value")?;
+        reader.read_bool(&mut self.remove, "remove")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -146,8 +146,8 @@ impl Structure for RequestEntityData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity_type = reader.string(flexible, "entity_type")?;
-        self.entity_name = reader.nullable_string(flexible, "entity_name")?;
+        reader.read_string(&mut self.entity_type, flexible, "entity_type")?;
+        reader.read_nullable_string(&mut self.entity_name, flexible, "entity_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -195,8 +195,8 @@ impl Structure for AlterClientQuotasResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.entries = reader.array(flexible, version, "entries")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.entries, flexible, version, "entries")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -245,9 +245,9 @@ impl Structure for ResponseEntryData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.entity = reader.array(flexible, version, "entity")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_array(&mut self.entity, flexible, version, "entity")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -294,8 +294,8 @@ impl Structure for ResponseEntityData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity_type = reader.string(flexible, "entity_type")?;
-        self.entity_name = reader.nullable_string(flexible, "entity_name")?;
+        reader.read_string(&mut self.entity_type, flexible, "entity_type")?;
+        reader.read_nullable_string(&mut self.entity_name, flexible, "entity_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -33,9 +33,9 @@ impl Structure for AlterPartitionRequest {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.broker_epoch = reader.i64("broker_epoch")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_i64(&mut self.broker_epoch, "broker_epoch")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -64,8 +64,8 @@ impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -101,16 +101,21 @@ impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 15;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if version <= 2 {
-            self.new_isr = reader.scalars(true, "new_isr")?;
+            reader.read_scalars(&mut self.new_isr, true, "new_isr")?;
         }
         if version >= 3 {
-            self.new_isr_with_epochs = reader.array(true, version, "new_isr_with_epochs")?;
+            reader.read_array(
+                &mut self.new_isr_with_epochs,
+                true,
+                version,
+                "new_isr_with_epochs",
+            )?;
         }
-        self.leader_recovery_state = reader.i8("leader_recovery_state")?;
-        self.partition_epoch = reader.i32("partition_epoch")?;
+        reader.read_i8(&mut self.leader_recovery_state, "leader_recovery_state")?;
+        reader.read_i32(&mut self.partition_epoch, "partition_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -162,8 +167,8 @@ impl Structure for BrokerState {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.broker_epoch = reader.i64("broker_epoch")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_i64(&mut self.broker_epoch, "broker_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -205,9 +210,9 @@ impl Structure for AlterPartitionResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -236,8 +241,8 @@ impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -275,13 +280,13 @@ impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 21;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.isr = reader.scalars(true, "isr")?;
-        self.leader_recovery_state = reader.i8("leader_recovery_state")?;
-        self.partition_epoch = reader.i32("partition_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_scalars(&mut self.isr, true, "isr")?;
+        reader.read_i8(&mut self.leader_recovery_state, "leader_recovery_state")?;
+        reader.read_i32(&mut self.partition_epoch, "partition_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -33,11 +33,14 @@ impl Structure for AlterPartitionReassignmentsRequest {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.timeout_ms = reader.i32("timeout_ms")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
         if version >= 1 {
-            self.allow_replication_factor_change = reader.bool("allow_replication_factor_change")?;
+            reader.read_bool(
+                &mut self.allow_replication_factor_change,
+                "allow_replication_factor_change",
+            )?;
         }
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -74,8 +77,8 @@ impl Structure for ReassignableTopic {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -103,8 +106,8 @@ impl Structure for ReassignablePartition {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.replicas = reader.nullable_scalars(true, "replicas")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_nullable_scalars(&mut self.replicas, true, "replicas")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -163,13 +166,16 @@ impl Structure for AlterPartitionReassignmentsResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if version >= 1 {
-            self.allow_replication_factor_change = reader.bool("allow_replication_factor_change")?;
+            reader.read_bool(
+                &mut self.allow_replication_factor_change,
+                "allow_replication_factor_change",
+            )?;
         }
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.responses = reader.array(true, version, "responses")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.responses, true, version, "responses")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -202,8 +208,8 @@ impl Structure for ReassignableTopicResponse {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -244,9 +250,9 @@ impl Structure for ReassignablePartitionResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -19,7 +19,7 @@ impl Structure for AlterReplicaLogDirsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.dirs = reader.array(flexible, version, "dirs")?;
+        reader.read_array(&mut self.dirs, flexible, version, "dirs")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -54,8 +54,8 @@ impl Structure for AlterReplicaLogDir {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.path = reader.string(flexible, "path")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_string(&mut self.path, flexible, "path")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -91,8 +91,8 @@ impl Structure for AlterReplicaLogDirTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.scalars(flexible, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_scalars(&mut self.partitions, flexible, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -140,8 +140,8 @@ impl Structure for AlterReplicaLogDirsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -177,8 +177,8 @@ impl Structure for AlterReplicaLogDirTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topic_name = reader.string(flexible, "topic_name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, flexible, "topic_name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -214,8 +214,8 @@ impl Structure for AlterReplicaLogDirPartitionResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -22,8 +22,8 @@ impl Structure for AlterUserScramCredentialsRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.deletions = reader.array(true, version, "deletions")?;
-        self.upsertions = reader.array(true, version, "upsertions")?;
+        reader.read_array(&mut self.deletions, true, version, "deletions")?;
+        reader.read_array(&mut self.upsertions, true, version, "upsertions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -57,11 +57,11 @@ impl Structure for ScramCredentialUpsertion {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.mechanism = reader.i8("mechanism")?;
-        self.iterations = reader.i32("iterations")?;
-        self.salt = reader.bytes(true, "salt")?;
-        self.salted_password = reader.bytes(true, "salted_password")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i8(&mut self.mechanism, "mechanism")?;
+        reader.read_i32(&mut self.iterations, "iterations")?;
+        reader.read_bytes(&mut self.salt, true, "salt")?;
+        reader.read_bytes(&mut self.salted_password, true, "salted_password")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -92,8 +92,8 @@ impl Structure for ScramCredentialDeletion {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.mechanism = reader.i8("mechanism")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i8(&mut self.mechanism, "mechanism")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -133,8 +133,8 @@ impl Structure for AlterUserScramCredentialsResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(true, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, true, version, "results")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -175,9 +175,9 @@ impl Structure for AlterUserScramCredentialsResult {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.user = reader.string(true, "user")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_string(&mut self.user, true, "user")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

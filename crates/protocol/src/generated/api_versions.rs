@@ -22,8 +22,8 @@ impl Structure for ApiVersionsRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version >= 3 {
-            self.client_software_name = reader.string(true, "client_software_name")?;
-            self.client_software_version = reader.string(true, "client_software_version")?;
+            reader.read_string(&mut self.client_software_name, true, "client_software_name")?;
+            reader.read_string(&mut self.client_software_version, true, "client_software_version")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -99,26 +99,36 @@ impl Structure for ApiVersionsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.error_code = reader.i16("error_code")?;
-        self.api_keys = reader.array(flexible, version, "api_keys")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.api_keys, flexible, version, "api_keys")?;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.supported_features = reader.array(true, version, "supported_features")?;
+                        reader.read_array(
+                            &mut self.supported_features,
+                            true,
+                            version,
+                            "supported_features",
+                        )?;
                     }
                     1 => {
-                        self.finalized_features_epoch = reader.i64("finalized_features_epoch")?;
+                        reader.read_i64(&mut self.finalized_features_epoch, "finalized_features_epoch")?;
                     }
                     2 => {
-                        self.finalized_features = reader.array(true, version, "finalized_features")?;
+                        reader.read_array(
+                            &mut self.finalized_features,
+                            true,
+                            version,
+                            "finalized_features",
+                        )?;
                     }
                     3 => {
-                        self.zk_migration_ready = reader.bool("zk_migration_ready")?;
+                        reader.read_bool(&mut self.zk_migration_ready, "zk_migration_ready")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -183,9 +193,9 @@ impl Structure for FinalizedFeatureKey {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.max_version_level = reader.i16("max_version_level")?;
-        self.min_version_level = reader.i16("min_version_level")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i16(&mut self.max_version_level, "max_version_level")?;
+        reader.read_i16(&mut self.min_version_level, "min_version_level")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -216,9 +226,9 @@ impl Structure for SupportedFeatureKey {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.min_version = reader.i16("min_version")?;
-        self.max_version = reader.i16("max_version")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i16(&mut self.min_version, "min_version")?;
+        reader.read_i16(&mut self.max_version, "max_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -250,9 +260,9 @@ impl Structure for ApiVersion {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.api_key = reader.i16("api_key")?;
-        self.min_version = reader.i16("min_version")?;
-        self.max_version = reader.i16("max_version")?;
+        reader.read_i16(&mut self.api_key, "api_key")?;
+        reader.read_i16(&mut self.min_version, "min_version")?;
+        reader.read_i16(&mut self.max_version, "max_version")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -37,13 +37,13 @@ impl Structure for BeginQuorumEpochRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.cluster_id = reader.nullable_string(flexible, "cluster_id")?;
+        reader.read_nullable_string(&mut self.cluster_id, flexible, "cluster_id")?;
         if version >= 1 {
-            self.voter_id = reader.i32("voter_id")?;
+            reader.read_i32(&mut self.voter_id, "voter_id")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if version >= 1 {
-            self.leader_endpoints = reader.array(true, version, "leader_endpoints")?;
+            reader.read_array(&mut self.leader_endpoints, true, version, "leader_endpoints")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -87,9 +87,9 @@ impl Structure for LeaderEndpoint {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -119,8 +119,8 @@ impl Structure for RequestTopicData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.topic_name = reader.string(flexible, "topic_name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, flexible, "topic_name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -160,12 +160,12 @@ impl Structure for RequestPartitionData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         if version >= 1 {
-            self.voter_directory_id = reader.uuid("voter_directory_id")?;
+            reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
         }
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -219,14 +219,14 @@ impl Structure for BeginQuorumEpochResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.error_code = reader.i16("error_code")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                        reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -276,9 +276,9 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -308,8 +308,8 @@ impl Structure for ResponseTopicData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.topic_name = reader.string(flexible, "topic_name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, flexible, "topic_name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -349,10 +349,10 @@ impl Structure for ResponsePartitionData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

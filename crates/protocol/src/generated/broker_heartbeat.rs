@@ -45,19 +45,19 @@ impl Structure for BrokerHeartbeatRequest {
     const LEAST_BYTES: usize = 23;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.broker_epoch = reader.i64("broker_epoch")?;
-        self.current_metadata_offset = reader.i64("current_metadata_offset")?;
-        self.want_fence = reader.bool("want_fence")?;
-        self.want_shut_down = reader.bool("want_shut_down")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_i64(&mut self.broker_epoch, "broker_epoch")?;
+        reader.read_i64(&mut self.current_metadata_offset, "current_metadata_offset")?;
+        reader.read_bool(&mut self.want_fence, "want_fence")?;
+        reader.read_bool(&mut self.want_shut_down, "want_shut_down")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 if version >= 1 => {
-                    self.offline_log_dirs = reader.scalars(true, "offline_log_dirs")?;
+                    reader.read_scalars(&mut self.offline_log_dirs, true, "offline_log_dirs")?;
                 }
                 1 if version >= 2 => {
-                    self.cordoned_log_dirs = reader.nullable_scalars(true, "cordoned_log_dirs")?;
+                    reader.read_nullable_scalars(&mut self.cordoned_log_dirs, true, "cordoned_log_dirs")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -141,11 +141,11 @@ impl Structure for BrokerHeartbeatResponse {
     const LEAST_BYTES: usize = 10;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.is_caught_up = reader.bool("is_caught_up")?;
-        self.is_fenced = reader.bool("is_fenced")?;
-        self.should_shut_down = reader.bool("should_shut_down")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_bool(&mut self.is_caught_up, "is_caught_up")?;
+        reader.read_bool(&mut self.is_fenced, "is_fenced")?;
+        reader.read_bool(&mut self.should_shut_down, "should_shut_down")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -51,20 +51,20 @@ impl Structure for BrokerRegistrationRequest {
     const LEAST_BYTES: usize = 25;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.cluster_id = reader.string(true, "cluster_id")?;
-        self.incarnation_id = reader.uuid("incarnation_id")?;
-        self.listeners = reader.array(true, version, "listeners")?;
-        self.features = reader.array(true, version, "features")?;
-        self.rack = reader.nullable_string(true, "rack")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_string(&mut self.cluster_id, true, "cluster_id")?;
+        reader.read_uuid(&mut self.incarnation_id, "incarnation_id")?;
+        reader.read_array(&mut self.listeners, true, version, "listeners")?;
+        reader.read_array(&mut self.features, true, version, "features")?;
+        reader.read_nullable_string(&mut self.rack, true, "rack")?;
         if version >= 1 {
-            self.is_migrating_zk_broker = reader.bool("is_migrating_zk_broker")?;
+            reader.read_bool(&mut self.is_migrating_zk_broker, "is_migrating_zk_broker")?;
         }
         if version >= 2 {
-            self.log_dirs = reader.scalars(true, "log_dirs")?;
+            reader.read_scalars(&mut self.log_dirs, true, "log_dirs")?;
         }
         if version >= 3 {
-            self.previous_broker_epoch = reader.i64("previous_broker_epoch")?;
+            reader.read_i64(&mut self.previous_broker_epoch, "previous_broker_epoch")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -111,9 +111,9 @@ impl Structure for Feature {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.min_supported_version = reader.i16("min_supported_version")?;
-        self.max_supported_version = reader.i16("max_supported_version")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
+        reader.read_i16(&mut self.max_supported_version, "max_supported_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -146,10 +146,10 @@ impl Structure for Listener {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
-        self.security_protocol = reader.i16("security_protocol")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
+        reader.read_i16(&mut self.security_protocol, "security_protocol")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -204,9 +204,9 @@ impl Structure for BrokerRegistrationResponse {
     const LEAST_BYTES: usize = 15;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.broker_epoch = reader.i64("broker_epoch")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.broker_epoch, "broker_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

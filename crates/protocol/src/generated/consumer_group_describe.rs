@@ -20,8 +20,11 @@ impl Structure for ConsumerGroupDescribeRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.group_ids = reader.strings(true, "group_ids")?;
-        self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+        reader.read_strings(&mut self.group_ids, true, "group_ids")?;
+        reader.read_bool(
+            &mut self.include_authorized_operations,
+            "include_authorized_operations",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -61,8 +64,8 @@ impl Structure for ConsumerGroupDescribeResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.groups = reader.array(true, version, "groups")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.groups, true, version, "groups")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -121,15 +124,15 @@ impl Structure for DescribedGroup {
     const LEAST_BYTES: usize = 20;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.group_id = reader.string(true, "group_id")?;
-        self.group_state = reader.string(true, "group_state")?;
-        self.group_epoch = reader.i32("group_epoch")?;
-        self.assignment_epoch = reader.i32("assignment_epoch")?;
-        self.assignor_name = reader.string(true, "assignor_name")?;
-        self.members = reader.array(true, version, "members")?;
-        self.authorized_operations = reader.i32("authorized_operations")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_string(&mut self.group_state, true, "group_state")?;
+        reader.read_i32(&mut self.group_epoch, "group_epoch")?;
+        reader.read_i32(&mut self.assignment_epoch, "assignment_epoch")?;
+        reader.read_string(&mut self.assignor_name, true, "assignor_name")?;
+        reader.read_array(&mut self.members, true, version, "members")?;
+        reader.read_i32(&mut self.authorized_operations, "authorized_operations")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -201,18 +204,18 @@ impl Structure for Member {
     const LEAST_BYTES: usize = 16;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.member_id = reader.string(true, "member_id")?;
-        self.instance_id = reader.nullable_string(true, "instance_id")?;
-        self.rack_id = reader.nullable_string(true, "rack_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.client_id = reader.string(true, "client_id")?;
-        self.client_host = reader.string(true, "client_host")?;
-        self.subscribed_topic_names = reader.strings(true, "subscribed_topic_names")?;
-        self.subscribed_topic_regex = reader.nullable_string(true, "subscribed_topic_regex")?;
-        self.assignment = reader.structure(version, "assignment")?;
-        self.target_assignment = reader.structure(version, "target_assignment")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_nullable_string(&mut self.instance_id, true, "instance_id")?;
+        reader.read_nullable_string(&mut self.rack_id, true, "rack_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_string(&mut self.client_id, true, "client_id")?;
+        reader.read_string(&mut self.client_host, true, "client_host")?;
+        reader.read_strings(&mut self.subscribed_topic_names, true, "subscribed_topic_names")?;
+        reader.read_nullable_string(&mut self.subscribed_topic_regex, true, "subscribed_topic_regex")?;
+        reader.read_structure(&mut self.assignment, version, "assignment")?;
+        reader.read_structure(&mut self.target_assignment, version, "target_assignment")?;
         if version >= 1 {
-            self.member_type = reader.i8("member_type")?;
+            reader.read_i8(&mut self.member_type, "member_type")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -255,7 +258,7 @@ impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_partitions = reader.array(true, version, "topic_partitions")?;
+        reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -284,9 +287,9 @@ impl Structure for TopicPartitions {
     const LEAST_BYTES: usize = 19;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

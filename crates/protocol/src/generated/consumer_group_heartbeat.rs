@@ -54,18 +54,18 @@ impl Structure for ConsumerGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 16;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.member_id = reader.string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.instance_id = reader.nullable_string(true, "instance_id")?;
-        self.rack_id = reader.nullable_string(true, "rack_id")?;
-        self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
-        self.subscribed_topic_names = reader.nullable_strings(true, "subscribed_topic_names")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_nullable_string(&mut self.instance_id, true, "instance_id")?;
+        reader.read_nullable_string(&mut self.rack_id, true, "rack_id")?;
+        reader.read_i32(&mut self.rebalance_timeout_ms, "rebalance_timeout_ms")?;
+        reader.read_nullable_strings(&mut self.subscribed_topic_names, true, "subscribed_topic_names")?;
         if version >= 1 {
-            self.subscribed_topic_regex = reader.nullable_string(true, "subscribed_topic_regex")?;
+            reader.read_nullable_string(&mut self.subscribed_topic_regex, true, "subscribed_topic_regex")?;
         }
-        self.server_assignor = reader.nullable_string(true, "server_assignor")?;
-        self.topic_partitions = reader.nullable_array(true, version, "topic_partitions")?;
+        reader.read_nullable_string(&mut self.server_assignor, true, "server_assignor")?;
+        reader.read_nullable_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -122,8 +122,8 @@ impl Structure for RequestTopicPartitions {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -173,13 +173,13 @@ impl Structure for ConsumerGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.member_id = reader.nullable_string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.heartbeat_interval_ms = reader.i32("heartbeat_interval_ms")?;
-        self.assignment = reader.nullable_structure(version, "assignment")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_nullable_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_i32(&mut self.heartbeat_interval_ms, "heartbeat_interval_ms")?;
+        reader.read_nullable_structure(&mut self.assignment, version, "assignment")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_partitions = reader.array(true, version, "topic_partitions")?;
+        reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -237,8 +237,8 @@ impl Structure for ResponseTopicPartitions {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -19,8 +19,13 @@ impl Structure for ConsumerProtocolAssignment {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.assigned_partitions = reader.array(false, version, "assigned_partitions")?;
-        self.user_data = reader.nullable_bytes(false, "user_data")?;
+        reader.read_array(
+            &mut self.assigned_partitions,
+            false,
+            version,
+            "assigned_partitions",
+        )?;
+        reader.read_nullable_bytes(&mut self.user_data, false, "user_data")?;
         Ok(())
     }
 
@@ -44,8 +49,8 @@ impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic = reader.string(false, "topic")?;
-        self.partitions = reader.scalars(false, "partitions")?;
+        reader.read_string(&mut self.topic, false, "topic")?;
+        reader.read_scalars(&mut self.partitions, false, "partitions")?;
         Ok(())
     }
 

@@ -37,16 +37,16 @@ impl Structure for ConsumerProtocolSubscription {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topics = reader.strings(false, "topics")?;
-        self.user_data = reader.nullable_bytes(false, "user_data")?;
+        reader.read_strings(&mut self.topics, false, "topics")?;
+        reader.read_nullable_bytes(&mut self.user_data, false, "user_data")?;
         if version >= 1 {
-            self.owned_partitions = reader.array(false, version, "owned_partitions")?;
+            reader.read_array(&mut self.owned_partitions, false, version, "owned_partitions")?;
         }
         if version >= 2 {
-            self.generation_id = reader.i32("generation_id")?;
+            reader.read_i32(&mut self.generation_id, "generation_id")?;
         }
         if version >= 3 {
-            self.rack_id = reader.nullable_string(false, "rack_id")?;
+            reader.read_nullable_string(&mut self.rack_id, false, "rack_id")?;
         }
         Ok(())
     }
@@ -80,8 +80,8 @@ impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic = reader.string(false, "topic")?;
-        self.partitions = reader.scalars(false, "partitions")?;
+        reader.read_string(&mut self.topic, false, "topic")?;
+        reader.read_scalars(&mut self.partitions, false, "partitions")?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ impl Structure for ControlRecordTypeSchema {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.r#type = reader.i16("type")?;
+        reader.read_i16(&mut self.r#type, "type")?;
         Ok(())
     }
 

@@ -26,11 +26,11 @@ impl Structure for ControllerRegistrationRequest {
     const LEAST_BYTES: usize = 24;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.controller_id = reader.i32("controller_id")?;
-        self.incarnation_id = reader.uuid("incarnation_id")?;
-        self.zk_migration_ready = reader.bool("zk_migration_ready")?;
-        self.listeners = reader.array(true, version, "listeners")?;
-        self.features = reader.array(true, version, "features")?;
+        reader.read_i32(&mut self.controller_id, "controller_id")?;
+        reader.read_uuid(&mut self.incarnation_id, "incarnation_id")?;
+        reader.read_bool(&mut self.zk_migration_ready, "zk_migration_ready")?;
+        reader.read_array(&mut self.listeners, true, version, "listeners")?;
+        reader.read_array(&mut self.features, true, version, "features")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -63,9 +63,9 @@ impl Structure for Feature {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.min_supported_version = reader.i16("min_supported_version")?;
-        self.max_supported_version = reader.i16("max_supported_version")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
+        reader.read_i16(&mut self.max_supported_version, "max_supported_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -98,10 +98,10 @@ impl Structure for Listener {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
-        self.security_protocol = reader.i16("security_protocol")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
+        reader.read_i16(&mut self.security_protocol, "security_protocol")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -156,9 +156,9 @@ impl Structure for ControllerRegistrationResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

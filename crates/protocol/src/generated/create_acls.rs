@@ -19,7 +19,7 @@ impl Structure for CreateAclsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.creations = reader.array(flexible, version, "creations")?;
+        reader.read_array(&mut self.creations, flexible, version, "creations")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -79,13 +79,13 @@ impl Structure for AclCreation {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.resource_pattern_type = reader.i8("resource_pattern_type")?;
-        self.principal = reader.string(flexible, "principal")?;
-        self.host = reader.string(flexible, "host")?;
-        self.operation = reader.i8("operation")?;
-        self.permission_type = reader.i8("permission_type")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_i8(&mut self.resource_pattern_type, "resource_pattern_type")?;
+        reader.read_string(&mut self.principal, flexible, "principal")?;
+        reader.read_string(&mut self.host, flexible, "host")?;
+        reader.read_i8(&mut self.operation, "operation")?;
+        reader.read_i8(&mut self.permission_type, "permission_type")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -138,8 +138,8 @@ impl Structure for CreateAclsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -185,8 +185,8 @@ impl Structure for AclCreationResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

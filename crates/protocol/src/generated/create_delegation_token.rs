@@ -40,11 +40,11 @@ impl Structure for CreateDelegationTokenRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
         if version >= 3 {
-            self.owner_principal_type = reader.nullable_string(true, "owner_principal_type")?;
-            self.owner_principal_name = reader.nullable_string(true, "owner_principal_name")?;
+            reader.read_nullable_string(&mut self.owner_principal_type, true, "owner_principal_type")?;
+            reader.read_nullable_string(&mut self.owner_principal_name, true, "owner_principal_name")?;
         }
-        self.renewers = reader.array(flexible, version, "renewers")?;
-        self.max_lifetime_ms = reader.i64("max_lifetime_ms")?;
+        reader.read_array(&mut self.renewers, flexible, version, "renewers")?;
+        reader.read_i64(&mut self.max_lifetime_ms, "max_lifetime_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -108,8 +108,8 @@ impl Structure for CreatableRenewers {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.principal_type = reader.string(flexible, "principal_type")?;
-        self.principal_name = reader.string(flexible, "principal_name")?;
+        reader.read_string(&mut self.principal_type, flexible, "principal_type")?;
+        reader.read_string(&mut self.principal_name, flexible, "principal_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -175,19 +175,27 @@ impl Structure for CreateDelegationTokenResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.principal_type = reader.string(flexible, "principal_type")?;
-        self.principal_name = reader.string(flexible, "principal_name")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_string(&mut self.principal_type, flexible, "principal_type")?;
+        reader.read_string(&mut self.principal_name, flexible, "principal_name")?;
         if version >= 3 {
-            self.token_requester_principal_type = reader.string(true, "token_requester_principal_type")?;
-            self.token_requester_principal_name = reader.string(true, "token_requester_principal_name")?;
+            reader.read_string(
+                &mut self.token_requester_principal_type,
+                true,
+                "token_requester_principal_type",
+            )?;
+            reader.read_string(
+                &mut self.token_requester_principal_name,
+                true,
+                "token_requester_principal_name",
+            )?;
         }
-        self.issue_timestamp_ms = reader.i64("issue_timestamp_ms")?;
-        self.expiry_timestamp_ms = reader.i64("expiry_timestamp_ms")?;
-        self.max_timestamp_ms = reader.i64("max_timestamp_ms")?;
-        self.token_id = reader.string(flexible, "token_id")?;
-        self.hmac = reader.bytes(flexible, "hmac")?;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i64(&mut self.issue_timestamp_ms, "issue_timestamp_ms")?;
+        reader.read_i64(&mut self.expiry_timestamp_ms, "expiry_timestamp_ms")?;
+        reader.read_i64(&mut self.max_timestamp_ms, "max_timestamp_ms")?;
+        reader.read_string(&mut self.token_id, flexible, "token_id")?;
+        reader.read_bytes(&mut self.hmac, flexible, "hmac")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -23,9 +23,9 @@ impl Structure for CreatePartitionsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topics = reader.array(flexible, version, "topics")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.validate_only = reader.bool("validate_only")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_bool(&mut self.validate_only, "validate_only")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -75,9 +75,9 @@ impl Structure for CreatePartitionsTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.count = reader.i32("count")?;
-        self.assignments = reader.nullable_array(flexible, version, "assignments")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_i32(&mut self.count, "count")?;
+        reader.read_nullable_array(&mut self.assignments, flexible, version, "assignments")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -118,7 +118,7 @@ impl Structure for CreatePartitionsAssignment {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.broker_ids = reader.scalars(flexible, "broker_ids")?;
+        reader.read_scalars(&mut self.broker_ids, flexible, "broker_ids")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -165,8 +165,8 @@ impl Structure for CreatePartitionsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -204,9 +204,9 @@ impl Structure for CreatePartitionsTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -34,9 +34,9 @@ impl Structure for CreateTopicsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.topics = reader.array(flexible, version, "topics")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.validate_only = reader.bool("validate_only")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_bool(&mut self.validate_only, "validate_only")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -79,11 +79,11 @@ impl Structure for CreatableTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.name = reader.string(flexible, "name")?;
-        self.num_partitions = reader.i32("num_partitions")?;
-        self.replication_factor = reader.i16("replication_factor")?;
-        self.assignments = reader.array(flexible, version, "assignments")?;
-        self.configs = reader.array(flexible, version, "configs")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_i32(&mut self.num_partitions, "num_partitions")?;
+        reader.read_i16(&mut self.replication_factor, "replication_factor")?;
+        reader.read_array(&mut self.assignments, flexible, version, "assignments")?;
+        reader.read_array(&mut self.configs, flexible, version, "configs")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -132,8 +132,8 @@ impl Structure for CreatableTopicConfig {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.name = reader.string(flexible, "name")?;
-        self.value = reader.nullable_string(flexible, "value")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_nullable_string(&mut self.value, flexible, "value")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -169,8 +169,8 @@ impl Structure for CreatableReplicaAssignment {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.partition_index = reader.i32("partition_index")?;
-        self.broker_ids = reader.scalars(flexible, "broker_ids")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_scalars(&mut self.broker_ids, flexible, "broker_ids")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -218,8 +218,8 @@ impl Structure for CreateTopicsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -283,23 +283,23 @@ impl Structure for CreatableTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.name = reader.string(flexible, "name")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
         if version >= 7 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         if version >= 5 {
-            self.num_partitions = reader.i32("num_partitions")?;
-            self.replication_factor = reader.i16("replication_factor")?;
-            self.configs = reader.nullable_array(true, version, "configs")?;
+            reader.read_i32(&mut self.num_partitions, "num_partitions")?;
+            reader.read_i16(&mut self.replication_factor, "replication_factor")?;
+            reader.read_nullable_array(&mut self.configs, true, version, "configs")?;
         }
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.topic_config_error_code = reader.i16("topic_config_error_code")?;
+                        reader.read_i16(&mut self.topic_config_error_code, "topic_config_error_code")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -372,11 +372,11 @@ impl Structure for CreatableTopicConfigs {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.value = reader.nullable_string(true, "value")?;
-        self.read_only = reader.bool("read_only")?;
-        self.config_source = reader.i8("config_source")?;
-        self.is_sensitive = reader.bool("is_sensitive")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_nullable_string(&mut self.value, true, "value")?;
+        reader.read_bool(&mut self.read_only, "read_only")?;
+        reader.read_i8(&mut self.config_source, "config_source")?;
+        reader.read_bool(&mut self.is_sensitive, "is_sensitive")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

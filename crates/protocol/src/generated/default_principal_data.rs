@@ -21,9 +21,9 @@ impl Structure for DefaultPrincipalData {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.r#type = reader.string(true, "type")?;
-        self.name = reader.string(true, "name")?;
-        self.token_authenticated = reader.bool("token_authenticated")?;
+        reader.read_string(&mut self.r#type, true, "type")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_bool(&mut self.token_authenticated, "token_authenticated")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

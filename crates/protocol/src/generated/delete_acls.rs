@@ -19,7 +19,7 @@ impl Structure for DeleteAclsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.filters = reader.array(flexible, version, "filters")?;
+        reader.read_array(&mut self.filters, flexible, version, "filters")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -79,13 +79,13 @@ impl Structure for DeleteAclsFilter {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.resource_type_filter = reader.i8("resource_type_filter")?;
-        self.resource_name_filter = reader.nullable_string(flexible, "resource_name_filter")?;
-        self.pattern_type_filter = reader.i8("pattern_type_filter")?;
-        self.principal_filter = reader.nullable_string(flexible, "principal_filter")?;
-        self.host_filter = reader.nullable_string(flexible, "host_filter")?;
-        self.operation = reader.i8("operation")?;
-        self.permission_type = reader.i8("permission_type")?;
+        reader.read_i8(&mut self.resource_type_filter, "resource_type_filter")?;
+        reader.read_nullable_string(&mut self.resource_name_filter, flexible, "resource_name_filter")?;
+        reader.read_i8(&mut self.pattern_type_filter, "pattern_type_filter")?;
+        reader.read_nullable_string(&mut self.principal_filter, flexible, "principal_filter")?;
+        reader.read_nullable_string(&mut self.host_filter, flexible, "host_filter")?;
+        reader.read_i8(&mut self.operation, "operation")?;
+        reader.read_i8(&mut self.permission_type, "permission_type")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -148,8 +148,8 @@ impl Structure for DeleteAclsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.filter_results = reader.array(flexible, version, "filter_results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.filter_results, flexible, version, "filter_results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -198,9 +198,9 @@ impl Structure for DeleteAclsFilterResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.matching_acls = reader.array(flexible, version, "matching_acls")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_array(&mut self.matching_acls, flexible, version, "matching_acls")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -268,15 +268,15 @@ impl Structure for DeleteAclsMatchingAcl {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.pattern_type = reader.i8("pattern_type")?;
-        self.principal = reader.string(flexible, "principal")?;
-        self.host = reader.string(flexible, "host")?;
-        self.operation = reader.i8("operation")?;
-        self.permission_type = reader.i8("permission_type")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_i8(&mut self.pattern_type, "pattern_type")?;
+        reader.read_string(&mut self.principal, flexible, "principal")?;
+        reader.read_string(&mut self.host, flexible, "host")?;
+        reader.read_i8(&mut self.operation, "operation")?;
+        reader.read_i8(&mut self.permission_type, "permission_type")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

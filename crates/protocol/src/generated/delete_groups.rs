@@ -19,7 +19,7 @@ impl Structure for DeleteGroupsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.groups_names = reader.strings(flexible, "groups_names")?;
+        reader.read_strings(&mut self.groups_names, flexible, "groups_names")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -66,8 +66,8 @@ impl Structure for DeleteGroupsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -103,8 +103,8 @@ impl Structure for DeletableGroupResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

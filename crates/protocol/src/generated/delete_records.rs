@@ -21,8 +21,8 @@ impl Structure for DeleteRecordsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topics = reader.array(flexible, version, "topics")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -58,8 +58,8 @@ impl Structure for DeleteRecordsTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -95,8 +95,8 @@ impl Structure for DeleteRecordsPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.partition_index = reader.i32("partition_index")?;
-        self.offset = reader.i64("offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.offset, "offset")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -144,8 +144,8 @@ impl Structure for DeleteRecordsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -181,8 +181,8 @@ impl Structure for DeleteRecordsTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -220,9 +220,9 @@ impl Structure for DeleteRecordsPartitionResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.partition_index = reader.i32("partition_index")?;
-        self.low_watermark = reader.i64("low_watermark")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.low_watermark, "low_watermark")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -20,8 +20,8 @@ impl Structure for DeleteShareGroupOffsetsRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Structure for DeleteShareGroupOffsetsRequestTopic {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -90,10 +90,10 @@ impl Structure for DeleteShareGroupOffsetsResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.responses = reader.array(true, version, "responses")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.responses, true, version, "responses")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -127,10 +127,10 @@ impl Structure for DeleteShareGroupOffsetsResponseTopic {
     const LEAST_BYTES: usize = 21;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.topic_id = reader.uuid("topic_id")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

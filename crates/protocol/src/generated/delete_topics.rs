@@ -24,12 +24,12 @@ impl Structure for DeleteTopicsRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
         if version >= 6 {
-            self.topics = reader.array(true, version, "topics")?;
+            reader.read_array(&mut self.topics, true, version, "topics")?;
         }
         if version <= 5 {
-            self.topic_names = reader.strings(flexible, "topic_names")?;
+            reader.read_strings(&mut self.topic_names, flexible, "topic_names")?;
         }
-        self.timeout_ms = reader.i32("timeout_ms")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -72,8 +72,8 @@ impl Structure for DeleteTopicState {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.nullable_string(true, "name")?;
-        self.topic_id = reader.uuid("topic_id")?;
+        reader.read_nullable_string(&mut self.name, true, "name")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -114,8 +114,8 @@ impl Structure for DeleteTopicsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.responses = reader.array(flexible, version, "responses")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.responses, flexible, version, "responses")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -167,16 +167,16 @@ impl Structure for DeletableTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.name = reader.nullable_string(flexible, "name")?;
+        reader.read_nullable_string(&mut self.name, flexible, "name")?;
         if version <= 5 && self.name.is_none() {
             return Err(reader.unexpected_null("name"));
         }
         if version >= 6 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 5 {
-            self.error_message = reader.nullable_string(true, "error_message")?;
+            reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

@@ -46,13 +46,13 @@ impl Structure for DescribeAclsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.resource_type_filter = reader.i8("resource_type_filter")?;
-        self.resource_name_filter = reader.nullable_string(flexible, "resource_name_filter")?;
-        self.pattern_type_filter = reader.i8("pattern_type_filter")?;
-        self.principal_filter = reader.nullable_string(flexible, "principal_filter")?;
-        self.host_filter = reader.nullable_string(flexible, "host_filter")?;
-        self.operation = reader.i8("operation")?;
-        self.permission_type = reader.i8("permission_type")?;
+        reader.read_i8(&mut self.resource_type_filter, "resource_type_filter")?;
+        reader.read_nullable_string(&mut self.resource_name_filter, flexible, "resource_name_filter")?;
+        reader.read_i8(&mut self.pattern_type_filter, "pattern_type_filter")?;
+        reader.read_nullable_string(&mut self.principal_filter, flexible, "principal_filter")?;
+        reader.read_nullable_string(&mut self.host_filter, flexible, "host_filter")?;
+        reader.read_i8(&mut self.operation, "operation")?;
+        reader.read_i8(&mut self.permission_type, "permission_type")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -131,10 +131,10 @@ impl Structure for DescribeAclsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.resources = reader.array(flexible, version, "resources")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_array(&mut self.resources, flexible, version, "resources")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -188,10 +188,10 @@ impl Structure for DescribeAclsResource {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.pattern_type = reader.i8("pattern_type")?;
-        self.acls = reader.array(flexible, version, "acls")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_i8(&mut self.pattern_type, "pattern_type")?;
+        reader.read_array(&mut self.acls, flexible, version, "acls")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -233,10 +233,10 @@ impl Structure for AclDescription {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.principal = reader.string(flexible, "principal")?;
-        self.host = reader.string(flexible, "host")?;
-        self.operation = reader.i8("operation")?;
-        self.permission_type = reader.i8("permission_type")?;
+        reader.read_string(&mut self.principal, flexible, "principal")?;
+        reader.read_string(&mut self.host, flexible, "host")?;
+        reader.read_i8(&mut self.operation, "operation")?;
+        reader.read_i8(&mut self.permission_type, "permission_type")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

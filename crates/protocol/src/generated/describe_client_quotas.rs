@@ -21,8 +21,8 @@ impl Structure for DescribeClientQuotasRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.components = reader.array(flexible, version, "components")?;
-        self.strict = reader.bool("strict")?;
+        reader.read_array(&mut self.components, flexible, version, "components")?;
+        reader.read_bool(&mut self.strict, "strict")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -71,9 +71,9 @@ impl Structure for ComponentData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity_type = reader.string(flexible, "entity_type")?;
-        self.match_type = reader.i8("match_type")?;
-        self.r#match = reader.nullable_string(flexible, "match")?;
+        reader.read_string(&mut self.entity_type, flexible, "entity_type")?;
+        reader.read_i8(&mut self.match_type, "match_type")?;
+        reader.read_nullable_string(&mut self.r#match, flexible, "match")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -138,10 +138,10 @@ impl Structure for DescribeClientQuotasResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.entries = reader.nullable_array(flexible, version, "entries")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_nullable_array(&mut self.entries, flexible, version, "entries")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -179,8 +179,8 @@ impl Structure for EntryData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity = reader.array(flexible, version, "entity")?;
-        self.values = reader.array(flexible, version, "values")?;
+        reader.read_array(&mut self.entity, flexible, version, "entity")?;
+        reader.read_array(&mut self.values, flexible, version, "values")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -216,8 +216,8 @@ impl Structure for ValueData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.key = reader.string(flexible, "key")?;
-        self.value = reader.f64("value")?;
+        reader.read_string(&mut self.key, flexible, "key")?;
+        reader.read_f64(&mut self.value, "value")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -263,8 +263,8 @@ impl Structure for EntityData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.entity_type = reader.string(flexible, "entity_type")?;
-        self.entity_name = reader.nullable_string(flexible, "entity_name")?;
+        reader.read_string(&mut self.entity_type, flexible, "entity_type")?;
+        reader.read_nullable_string(&mut self.entity_name, flexible, "entity_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -33,12 +33,15 @@ impl Structure for DescribeClusterRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.include_cluster_authorized_operations = reader.bool("include_cluster_authorized_operations")?;
+        reader.read_bool(
+            &mut self.include_cluster_authorized_operations,
+            "include_cluster_authorized_operations",
+        )?;
         if version >= 1 {
-            self.endpoint_type = reader.i8("endpoint_type")?;
+            reader.read_i8(&mut self.endpoint_type, "endpoint_type")?;
         }
         if version >= 2 {
-            self.include_fenced_brokers = reader.bool("include_fenced_brokers")?;
+            reader.read_bool(&mut self.include_fenced_brokers, "include_fenced_brokers")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -118,16 +121,19 @@ impl Structure for DescribeClusterResponse {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         if version >= 1 {
-            self.endpoint_type = reader.i8("endpoint_type")?;
+            reader.read_i8(&mut self.endpoint_type, "endpoint_type")?;
         }
-        self.cluster_id = reader.string(true, "cluster_id")?;
-        self.controller_id = reader.i32("controller_id")?;
-        self.brokers = reader.array(true, version, "brokers")?;
-        self.cluster_authorized_operations = reader.i32("cluster_authorized_operations")?;
+        reader.read_string(&mut self.cluster_id, true, "cluster_id")?;
+        reader.read_i32(&mut self.controller_id, "controller_id")?;
+        reader.read_array(&mut self.brokers, true, version, "brokers")?;
+        reader.read_i32(
+            &mut self.cluster_authorized_operations,
+            "cluster_authorized_operations",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -172,12 +178,12 @@ impl Structure for DescribeClusterBroker {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.broker_id = reader.i32("broker_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
-        self.rack = reader.nullable_string(true, "rack")?;
+        reader.read_i32(&mut self.broker_id, "broker_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
+        reader.read_nullable_string(&mut self.rack, true, "rack")?;
         if version >= 2 {
-            self.is_fenced = reader.bool("is_fenced")?;
+            reader.read_bool(&mut self.is_fenced, "is_fenced")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())

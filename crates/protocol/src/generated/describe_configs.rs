@@ -23,10 +23,10 @@ impl Structure for DescribeConfigsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.resources = reader.array(flexible, version, "resources")?;
-        self.include_synonyms = reader.bool("include_synonyms")?;
+        reader.read_array(&mut self.resources, flexible, version, "resources")?;
+        reader.read_bool(&mut self.include_synonyms, "include_synonyms")?;
         if version >= 3 {
-            self.include_documentation = reader.bool("include_documentation")?;
+            reader.read_bool(&mut self.include_documentation, "include_documentation")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -82,9 +82,9 @@ impl Structure for DescribeConfigsResource {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.configuration_keys = reader.nullable_strings(flexible, "configuration_keys")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_nullable_strings(&mut self.configuration_keys, flexible, "configuration_keys")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -138,8 +138,8 @@ impl Structure for DescribeConfigsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -194,11 +194,11 @@ impl Structure for DescribeConfigsResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.configs = reader.array(flexible, version, "configs")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_array(&mut self.configs, flexible, version, "configs")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -265,15 +265,15 @@ impl Structure for DescribeConfigsResourceResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.name = reader.string(flexible, "name")?;
-        self.value = reader.nullable_string(flexible, "value")?;
-        self.read_only = reader.bool("read_only")?;
-        self.config_source = reader.i8("config_source")?;
-        self.is_sensitive = reader.bool("is_sensitive")?;
-        self.synonyms = reader.array(flexible, version, "synonyms")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_nullable_string(&mut self.value, flexible, "value")?;
+        reader.read_bool(&mut self.read_only, "read_only")?;
+        reader.read_i8(&mut self.config_source, "config_source")?;
+        reader.read_bool(&mut self.is_sensitive, "is_sensitive")?;
+        reader.read_array(&mut self.synonyms, flexible, version, "synonyms")?;
         if version >= 3 {
-            self.config_type = reader.i8("config_type")?;
-            self.documentation = reader.nullable_string(flexible, "documentation")?;
+            reader.read_i8(&mut self.config_type, "config_type")?;
+            reader.read_nullable_string(&mut self.documentation, flexible, "documentation")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -331,9 +331,9 @@ impl Structure for DescribeConfigsSynonym {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.name = reader.string(flexible, "name")?;
-        self.value = reader.nullable_string(flexible, "value")?;
-        self.source = reader.i8("source")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_nullable_string(&mut self.value, flexible, "value")?;
+        reader.read_i8(&mut self.source, "source")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

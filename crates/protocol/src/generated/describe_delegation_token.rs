@@ -30,7 +30,7 @@ impl Structure for DescribeDelegationTokenRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.owners = reader.nullable_array(flexible, version, "owners")?;
+        reader.read_nullable_array(&mut self.owners, flexible, version, "owners")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -65,8 +65,8 @@ impl Structure for DescribeDelegationTokenOwner {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.principal_type = reader.string(flexible, "principal_type")?;
-        self.principal_name = reader.string(flexible, "principal_name")?;
+        reader.read_string(&mut self.principal_type, flexible, "principal_type")?;
+        reader.read_string(&mut self.principal_name, flexible, "principal_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -116,9 +116,9 @@ impl Structure for DescribeDelegationTokenResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.tokens = reader.array(flexible, version, "tokens")?;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.tokens, flexible, version, "tokens")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -171,18 +171,26 @@ impl Structure for DescribedDelegationToken {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.principal_type = reader.string(flexible, "principal_type")?;
-        self.principal_name = reader.string(flexible, "principal_name")?;
+        reader.read_string(&mut self.principal_type, flexible, "principal_type")?;
+        reader.read_string(&mut self.principal_name, flexible, "principal_name")?;
         if version >= 3 {
-            self.token_requester_principal_type = reader.string(true, "token_requester_principal_type")?;
-            self.token_requester_principal_name = reader.string(true, "token_requester_principal_name")?;
+            reader.read_string(
+                &mut self.token_requester_principal_type,
+                true,
+                "token_requester_principal_type",
+            )?;
+            reader.read_string(
+                &mut self.token_requester_principal_name,
+                true,
+                "token_requester_principal_name",
+            )?;
         }
-        self.issue_timestamp = reader.i64("issue_timestamp")?;
-        self.expiry_timestamp = reader.i64("expiry_timestamp")?;
-        self.max_timestamp = reader.i64("max_timestamp")?;
-        self.token_id = reader.string(flexible, "token_id")?;
-        self.hmac = reader.bytes(flexible, "hmac")?;
-        self.renewers = reader.array(flexible, version, "renewers")?;
+        reader.read_i64(&mut self.issue_timestamp, "issue_timestamp")?;
+        reader.read_i64(&mut self.expiry_timestamp, "expiry_timestamp")?;
+        reader.read_i64(&mut self.max_timestamp, "max_timestamp")?;
+        reader.read_string(&mut self.token_id, flexible, "token_id")?;
+        reader.read_bytes(&mut self.hmac, flexible, "hmac")?;
+        reader.read_array(&mut self.renewers, flexible, version, "renewers")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -246,8 +254,8 @@ impl Structure for DescribedDelegationTokenRenewer {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.principal_type = reader.string(flexible, "principal_type")?;
-        self.principal_name = reader.string(flexible, "principal_name")?;
+        reader.read_string(&mut self.principal_type, flexible, "principal_type")?;
+        reader.read_string(&mut self.principal_name, flexible, "principal_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

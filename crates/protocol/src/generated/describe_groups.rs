@@ -23,9 +23,12 @@ impl Structure for DescribeGroupsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.groups = reader.strings(flexible, "groups")?;
+        reader.read_strings(&mut self.groups, flexible, "groups")?;
         if version >= 3 {
-            self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+            reader.read_bool(
+                &mut self.include_authorized_operations,
+                "include_authorized_operations",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -83,9 +86,9 @@ impl Structure for DescribeGroupsResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.groups = reader.array(flexible, version, "groups")?;
+        reader.read_array(&mut self.groups, flexible, version, "groups")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -151,17 +154,17 @@ impl Structure for DescribedGroup {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 6 {
-            self.error_message = reader.nullable_string(true, "error_message")?;
+            reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         }
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.group_state = reader.string(flexible, "group_state")?;
-        self.protocol_type = reader.string(flexible, "protocol_type")?;
-        self.protocol_data = reader.string(flexible, "protocol_data")?;
-        self.members = reader.array(flexible, version, "members")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_string(&mut self.group_state, flexible, "group_state")?;
+        reader.read_string(&mut self.protocol_type, flexible, "protocol_type")?;
+        reader.read_string(&mut self.protocol_data, flexible, "protocol_data")?;
+        reader.read_array(&mut self.members, flexible, version, "members")?;
         if version >= 3 {
-            self.authorized_operations = reader.i32("authorized_operations")?;
+            reader.read_i32(&mut self.authorized_operations, "authorized_operations")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -222,14 +225,14 @@ impl Structure for DescribedGroupMember {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 4 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
-        self.client_id = reader.string(flexible, "client_id")?;
-        self.client_host = reader.string(flexible, "client_host")?;
-        self.member_metadata = reader.bytes(flexible, "member_metadata")?;
-        self.member_assignment = reader.bytes(flexible, "member_assignment")?;
+        reader.read_string(&mut self.client_id, flexible, "client_id")?;
+        reader.read_string(&mut self.client_host, flexible, "client_host")?;
+        reader.read_bytes(&mut self.member_metadata, flexible, "member_metadata")?;
+        reader.read_bytes(&mut self.member_assignment, flexible, "member_assignment")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -28,7 +28,7 @@ impl Structure for DescribeLogDirsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topics = reader.nullable_array(flexible, version, "topics")?;
+        reader.read_nullable_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -63,8 +63,8 @@ impl Structure for DescribableLogDirTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topic = reader.string(flexible, "topic")?;
-        self.partitions = reader.scalars(flexible, "partitions")?;
+        reader.read_string(&mut self.topic, flexible, "topic")?;
+        reader.read_scalars(&mut self.partitions, flexible, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -114,11 +114,11 @@ impl Structure for DescribeLogDirsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if version >= 3 {
-            self.error_code = reader.i16("error_code")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
         }
-        self.results = reader.array(flexible, version, "results")?;
+        reader.read_array(&mut self.results, flexible, version, "results")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -179,15 +179,15 @@ impl Structure for DescribeLogDirsResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.log_dir = reader.string(flexible, "log_dir")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_string(&mut self.log_dir, flexible, "log_dir")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if version >= 4 {
-            self.total_bytes = reader.i64("total_bytes")?;
-            self.usable_bytes = reader.i64("usable_bytes")?;
+            reader.read_i64(&mut self.total_bytes, "total_bytes")?;
+            reader.read_i64(&mut self.usable_bytes, "usable_bytes")?;
         }
         if version >= 5 {
-            self.is_cordoned = reader.bool("is_cordoned")?;
+            reader.read_bool(&mut self.is_cordoned, "is_cordoned")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -232,8 +232,8 @@ impl Structure for DescribeLogDirsTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -273,10 +273,10 @@ impl Structure for DescribeLogDirsPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.partition_index = reader.i32("partition_index")?;
-        self.partition_size = reader.i64("partition_size")?;
-        self.offset_lag = reader.i64("offset_lag")?;
-        self.is_future_key = reader.bool("is_future_key")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.partition_size, "partition_size")?;
+        reader.read_i64(&mut self.offset_lag, "offset_lag")?;
+        reader.read_bool(&mut self.is_future_key, "is_future_key")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

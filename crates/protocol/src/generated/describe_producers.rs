@@ -18,7 +18,7 @@ impl Structure for DescribeProducersRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -45,8 +45,8 @@ impl Structure for TopicRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partition_indexes = reader.scalars(true, "partition_indexes")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_scalars(&mut self.partition_indexes, true, "partition_indexes")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -86,8 +86,8 @@ impl Structure for DescribeProducersResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -115,8 +115,8 @@ impl Structure for TopicResponse {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -148,10 +148,10 @@ impl Structure for PartitionResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.active_producers = reader.array(true, version, "active_producers")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.active_producers, true, version, "active_producers")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -203,12 +203,12 @@ impl Structure for ProducerState {
     const LEAST_BYTES: usize = 37;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i32("producer_epoch")?;
-        self.last_sequence = reader.i32("last_sequence")?;
-        self.last_timestamp = reader.i64("last_timestamp")?;
-        self.coordinator_epoch = reader.i32("coordinator_epoch")?;
-        self.current_txn_start_offset = reader.i64("current_txn_start_offset")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i32(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_i32(&mut self.last_sequence, "last_sequence")?;
+        reader.read_i64(&mut self.last_timestamp, "last_timestamp")?;
+        reader.read_i32(&mut self.coordinator_epoch, "coordinator_epoch")?;
+        reader.read_i64(&mut self.current_txn_start_offset, "current_txn_start_offset")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Structure for DescribeQuorumRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -45,8 +45,8 @@ impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -127,13 +127,13 @@ impl Structure for DescribeQuorumResponse {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 2 {
-            self.error_message = reader.nullable_string(true, "error_message")?;
+            reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         }
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         if version >= 2 {
-            self.nodes = reader.array(true, version, "nodes")?;
+            reader.read_array(&mut self.nodes, true, version, "nodes")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -171,8 +171,8 @@ impl Structure for Node {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.listeners = reader.array(true, version, "listeners")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_array(&mut self.listeners, true, version, "listeners")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -202,9 +202,9 @@ impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -233,8 +233,8 @@ impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -290,16 +290,16 @@ impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 25;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 2 {
-            self.error_message = reader.nullable_string(true, "error_message")?;
+            reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         }
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.high_watermark = reader.i64("high_watermark")?;
-        self.current_voters = reader.array(true, version, "current_voters")?;
-        self.observers = reader.array(true, version, "observers")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_i64(&mut self.high_watermark, "high_watermark")?;
+        reader.read_array(&mut self.current_voters, true, version, "current_voters")?;
+        reader.read_array(&mut self.observers, true, version, "observers")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -354,14 +354,14 @@ impl Structure for ReplicaState {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.replica_id = reader.i32("replica_id")?;
+        reader.read_i32(&mut self.replica_id, "replica_id")?;
         if version >= 2 {
-            self.replica_directory_id = reader.uuid("replica_directory_id")?;
+            reader.read_uuid(&mut self.replica_directory_id, "replica_directory_id")?;
         }
-        self.log_end_offset = reader.i64("log_end_offset")?;
+        reader.read_i64(&mut self.log_end_offset, "log_end_offset")?;
         if version >= 1 {
-            self.last_fetch_timestamp = reader.i64("last_fetch_timestamp")?;
-            self.last_caught_up_timestamp = reader.i64("last_caught_up_timestamp")?;
+            reader.read_i64(&mut self.last_fetch_timestamp, "last_fetch_timestamp")?;
+            reader.read_i64(&mut self.last_caught_up_timestamp, "last_caught_up_timestamp")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())

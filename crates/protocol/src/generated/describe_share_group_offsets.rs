@@ -18,7 +18,7 @@ impl Structure for DescribeShareGroupOffsetsRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.groups = reader.array(true, version, "groups")?;
+        reader.read_array(&mut self.groups, true, version, "groups")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -55,8 +55,8 @@ impl Structure for DescribeShareGroupOffsetsRequestGroup {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.nullable_array(true, version, "topics")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_nullable_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -84,8 +84,8 @@ impl Structure for DescribeShareGroupOffsetsRequestTopic {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -125,8 +125,8 @@ impl Structure for DescribeShareGroupOffsetsResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.groups = reader.array(true, version, "groups")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.groups, true, version, "groups")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -158,10 +158,10 @@ impl Structure for DescribeShareGroupOffsetsResponseGroup {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.array(true, version, "topics")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -193,9 +193,9 @@ impl Structure for DescribeShareGroupOffsetsResponseTopic {
     const LEAST_BYTES: usize = 19;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -246,14 +246,14 @@ impl Structure for DescribeShareGroupOffsetsResponsePartition {
     const LEAST_BYTES: usize = 20;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.start_offset = reader.i64("start_offset")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.start_offset, "start_offset")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if version >= 1 {
-            self.lag = reader.i64("lag")?;
+            reader.read_i64(&mut self.lag, "lag")?;
         }
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -33,9 +33,9 @@ impl Structure for DescribeTopicPartitionsRequest {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topics = reader.array(true, version, "topics")?;
-        self.response_partition_limit = reader.i32("response_partition_limit")?;
-        self.cursor = reader.nullable_structure(version, "cursor")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
+        reader.read_i32(&mut self.response_partition_limit, "response_partition_limit")?;
+        reader.read_nullable_structure(&mut self.cursor, version, "cursor")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -64,8 +64,8 @@ impl Structure for RequestCursor {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Structure for TopicRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
+        reader.read_string(&mut self.name, true, "name")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -132,9 +132,9 @@ impl Structure for DescribeTopicPartitionsResponse {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(true, version, "topics")?;
-        self.next_cursor = reader.nullable_structure(version, "next_cursor")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
+        reader.read_nullable_structure(&mut self.next_cursor, version, "next_cursor")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -163,8 +163,8 @@ impl Structure for ResponseCursor {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -214,12 +214,15 @@ impl Structure for DescribeTopicPartitionsResponseTopic {
     const LEAST_BYTES: usize = 26;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.name = reader.nullable_string(true, "name")?;
-        self.topic_id = reader.uuid("topic_id")?;
-        self.is_internal = reader.bool("is_internal")?;
-        self.partitions = reader.array(true, version, "partitions")?;
-        self.topic_authorized_operations = reader.i32("topic_authorized_operations")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.name, true, "name")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_bool(&mut self.is_internal, "is_internal")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
+        reader.read_i32(
+            &mut self.topic_authorized_operations,
+            "topic_authorized_operations",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -282,15 +285,19 @@ impl Structure for DescribeTopicPartitionsResponsePartition {
     const LEAST_BYTES: usize = 20;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.partition_index = reader.i32("partition_index")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.replica_nodes = reader.scalars(true, "replica_nodes")?;
-        self.isr_nodes = reader.scalars(true, "isr_nodes")?;
-        self.eligible_leader_replicas = reader.nullable_scalars(true, "eligible_leader_replicas")?;
-        self.last_known_elr = reader.nullable_scalars(true, "last_known_elr")?;
-        self.offline_replicas = reader.scalars(true, "offline_replicas")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_scalars(&mut self.replica_nodes, true, "replica_nodes")?;
+        reader.read_scalars(&mut self.isr_nodes, true, "isr_nodes")?;
+        reader.read_nullable_scalars(
+            &mut self.eligible_leader_replicas,
+            true,
+            "eligible_leader_replicas",
+        )?;
+        reader.read_nullable_scalars(&mut self.last_known_elr, true, "last_known_elr")?;
+        reader.read_scalars(&mut self.offline_replicas, true, "offline_replicas")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Structure for DescribeTransactionsRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.transactional_ids = reader.strings(true, "transactional_ids")?;
+        reader.read_strings(&mut self.transactional_ids, true, "transactional_ids")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -57,8 +57,8 @@ impl Structure for DescribeTransactionsResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.transaction_states = reader.array(true, version, "transaction_states")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.transaction_states, true, version, "transaction_states")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -98,14 +98,14 @@ impl Structure for TransactionState {
     const LEAST_BYTES: usize = 28;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.transactional_id = reader.string(true, "transactional_id")?;
-        self.transaction_state = reader.string(true, "transaction_state")?;
-        self.transaction_timeout_ms = reader.i32("transaction_timeout_ms")?;
-        self.transaction_start_time_ms = reader.i64("transaction_start_time_ms")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
+        reader.read_string(&mut self.transaction_state, true, "transaction_state")?;
+        reader.read_i32(&mut self.transaction_timeout_ms, "transaction_timeout_ms")?;
+        reader.read_i64(&mut self.transaction_start_time_ms, "transaction_start_time_ms")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -139,8 +139,8 @@ impl Structure for TopicData {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic = reader.string(true, "topic")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.topic, true, "topic")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

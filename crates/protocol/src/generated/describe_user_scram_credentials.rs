@@ -27,7 +27,7 @@ impl Structure for DescribeUserScramCredentialsRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.users = reader.nullable_array(true, version, "users")?;
+        reader.read_nullable_array(&mut self.users, true, version, "users")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -52,7 +52,7 @@ impl Structure for UserName {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
+        reader.read_string(&mut self.name, true, "name")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -107,10 +107,10 @@ impl Structure for DescribeUserScramCredentialsResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.results = reader.array(true, version, "results")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.results, true, version, "results")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -156,10 +156,10 @@ impl Structure for DescribeUserScramCredentialsResult {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.user = reader.string(true, "user")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.credential_infos = reader.array(true, version, "credential_infos")?;
+        reader.read_string(&mut self.user, true, "user")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.credential_infos, true, version, "credential_infos")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -189,8 +189,8 @@ impl Structure for CredentialInfo {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.mechanism = reader.i8("mechanism")?;
-        self.iterations = reader.i32("iterations")?;
+        reader.read_i8(&mut self.mechanism, "mechanism")?;
+        reader.read_i32(&mut self.iterations, "iterations")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -35,10 +35,10 @@ impl Structure for ElectLeadersRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
         if version >= 1 {
-            self.election_type = reader.i8("election_type")?;
+            reader.read_i8(&mut self.election_type, "election_type")?;
         }
-        self.topic_partitions = reader.nullable_array(flexible, version, "topic_partitions")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
+        reader.read_nullable_array(&mut self.topic_partitions, flexible, version, "topic_partitions")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -86,8 +86,8 @@ impl Structure for TopicPartitions {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topic = reader.string(flexible, "topic")?;
-        self.partitions = reader.scalars(flexible, "partitions")?;
+        reader.read_string(&mut self.topic, flexible, "topic")?;
+        reader.read_scalars(&mut self.partitions, flexible, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -137,11 +137,16 @@ impl Structure for ElectLeadersResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if version >= 1 {
-            self.error_code = reader.i16("error_code")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
         }
-        self.replica_election_results = reader.array(flexible, version, "replica_election_results")?;
+        reader.read_array(
+            &mut self.replica_election_results,
+            flexible,
+            version,
+            "replica_election_results",
+        )?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -188,8 +193,8 @@ impl Structure for ReplicaElectionResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.topic = reader.string(flexible, "topic")?;
-        self.partition_result = reader.array(flexible, version, "partition_result")?;
+        reader.read_string(&mut self.topic, flexible, "topic")?;
+        reader.read_array(&mut self.partition_result, flexible, version, "partition_result")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -238,9 +243,9 @@ impl Structure for PartitionResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.partition_id = reader.i32("partition_id")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
+        reader.read_i32(&mut self.partition_id, "partition_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -23,10 +23,10 @@ impl Structure for EndQuorumEpochRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.cluster_id = reader.nullable_string(flexible, "cluster_id")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_nullable_string(&mut self.cluster_id, flexible, "cluster_id")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if version >= 1 {
-            self.leader_endpoints = reader.array(true, version, "leader_endpoints")?;
+            reader.read_array(&mut self.leader_endpoints, true, version, "leader_endpoints")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -67,9 +67,9 @@ impl Structure for LeaderEndpoint {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -99,8 +99,8 @@ impl Structure for RequestTopicData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.topic_name = reader.string(flexible, "topic_name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, flexible, "topic_name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -142,14 +142,19 @@ impl Structure for RequestPartitionData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.partition_index = reader.i32("partition_index")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if version <= 0 {
-            self.preferred_successors = reader.scalars(false, "preferred_successors")?;
+            reader.read_scalars(&mut self.preferred_successors, false, "preferred_successors")?;
         }
         if version >= 1 {
-            self.preferred_candidates = reader.array(true, version, "preferred_candidates")?;
+            reader.read_array(
+                &mut self.preferred_candidates,
+                true,
+                version,
+                "preferred_candidates",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -192,8 +197,8 @@ impl Structure for ReplicaInfo {
     const LEAST_BYTES: usize = 21;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.candidate_id = reader.i32("candidate_id")?;
-        self.candidate_directory_id = reader.uuid("candidate_directory_id")?;
+        reader.read_i32(&mut self.candidate_id, "candidate_id")?;
+        reader.read_uuid(&mut self.candidate_directory_id, "candidate_directory_id")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -236,14 +241,14 @@ impl Structure for EndQuorumEpochResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.error_code = reader.i16("error_code")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                        reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -293,9 +298,9 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -325,8 +330,8 @@ impl Structure for ResponseTopicData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.topic_name = reader.string(flexible, "topic_name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, flexible, "topic_name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -366,10 +371,10 @@ impl Structure for ResponsePartitionData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

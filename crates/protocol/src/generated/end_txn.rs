@@ -25,10 +25,10 @@ impl Structure for EndTxnRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.transactional_id = reader.string(flexible, "transactional_id")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
-        self.committed = reader.bool("committed")?;
+        reader.read_string(&mut self.transactional_id, flexible, "transactional_id")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_bool(&mut self.committed, "committed")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -94,11 +94,11 @@ impl Structure for EndTxnResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 5 {
-            self.producer_id = reader.i64("producer_id")?;
-            self.producer_epoch = reader.i16("producer_epoch")?;
+            reader.read_i64(&mut self.producer_id, "producer_id")?;
+            reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

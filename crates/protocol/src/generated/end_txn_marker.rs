@@ -15,7 +15,7 @@ impl Structure for EndTxnMarker {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.coordinator_epoch = reader.i32("coordinator_epoch")?;
+        reader.read_i32(&mut self.coordinator_epoch, "coordinator_epoch")?;
         Ok(())
     }
 

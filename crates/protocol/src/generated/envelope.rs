@@ -35,9 +35,9 @@ impl Structure for EnvelopeRequest {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.request_data = reader.bytes(true, "request_data")?;
-        self.request_principal = reader.nullable_bytes(true, "request_principal")?;
-        self.client_host_address = reader.bytes(true, "client_host_address")?;
+        reader.read_bytes(&mut self.request_data, true, "request_data")?;
+        reader.read_nullable_bytes(&mut self.request_principal, true, "request_principal")?;
+        reader.read_bytes(&mut self.client_host_address, true, "client_host_address")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -78,8 +78,8 @@ impl Structure for EnvelopeResponse {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.response_data = reader.nullable_bytes(true, "response_data")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_nullable_bytes(&mut self.response_data, true, "response_data")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -23,8 +23,8 @@ impl Structure for ExpireDelegationTokenRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.hmac = reader.bytes(flexible, "hmac")?;
-        self.expiry_time_period_ms = reader.i64("expiry_time_period_ms")?;
+        reader.read_bytes(&mut self.hmac, flexible, "hmac")?;
+        reader.read_i64(&mut self.expiry_time_period_ms, "expiry_time_period_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -74,9 +74,9 @@ impl Structure for ExpireDelegationTokenResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.expiry_timestamp_ms = reader.i64("expiry_timestamp_ms")?;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.expiry_timestamp_ms, "expiry_timestamp_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -64,32 +64,37 @@ impl Structure for FetchRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
         if version <= 14 {
-            self.replica_id = reader.i32("replica_id")?;
+            reader.read_i32(&mut self.replica_id, "replica_id")?;
         }
-        self.max_wait_ms = reader.i32("max_wait_ms")?;
-        self.min_bytes = reader.i32("min_bytes")?;
-        self.max_bytes = reader.i32("max_bytes")?;
-        self.isolation_level = reader.i8("isolation_level")?;
+        reader.read_i32(&mut self.max_wait_ms, "max_wait_ms")?;
+        reader.read_i32(&mut self.min_bytes, "min_bytes")?;
+        reader.read_i32(&mut self.max_bytes, "max_bytes")?;
+        reader.read_i8(&mut self.isolation_level, "isolation_level")?;
         if version >= 7 {
-            self.session_id = reader.i32("session_id")?;
-            self.session_epoch = reader.i32("session_epoch")?;
+            reader.read_i32(&mut self.session_id, "session_id")?;
+            reader.read_i32(&mut self.session_epoch, "session_epoch")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if version >= 7 {
-            self.forgotten_topics_data = reader.array(flexible, version, "forgotten_topics_data")?;
+            reader.read_array(
+                &mut self.forgotten_topics_data,
+                flexible,
+                version,
+                "forgotten_topics_data",
+            )?;
         }
         if version >= 11 {
-            self.rack_id = reader.string(flexible, "rack_id")?;
+            reader.read_string(&mut self.rack_id, flexible, "rack_id")?;
         }
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.cluster_id = reader.nullable_string(true, "cluster_id")?;
+                        reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
                     }
                     1 if version >= 15 => {
-                        self.replica_state = reader.structure(version, "replica_state")?;
+                        reader.read_structure(&mut self.replica_state, version, "replica_state")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -173,12 +178,12 @@ impl Structure for ForgottenTopic {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
         if version <= 12 {
-            self.topic = reader.string(flexible, "topic")?;
+            reader.read_string(&mut self.topic, flexible, "topic")?;
         }
         if version >= 13 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.scalars(flexible, "partitions")?;
+        reader.read_scalars(&mut self.partitions, flexible, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -222,12 +227,12 @@ impl Structure for FetchTopic {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
         if version <= 12 {
-            self.topic = reader.string(flexible, "topic")?;
+            reader.read_string(&mut self.topic, flexible, "topic")?;
         }
         if version >= 13 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -296,27 +301,27 @@ impl Structure for FetchPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
-        self.partition = reader.i32("partition")?;
+        reader.read_i32(&mut self.partition, "partition")?;
         if version >= 9 {
-            self.current_leader_epoch = reader.i32("current_leader_epoch")?;
+            reader.read_i32(&mut self.current_leader_epoch, "current_leader_epoch")?;
         }
-        self.fetch_offset = reader.i64("fetch_offset")?;
+        reader.read_i64(&mut self.fetch_offset, "fetch_offset")?;
         if version >= 12 {
-            self.last_fetched_epoch = reader.i32("last_fetched_epoch")?;
+            reader.read_i32(&mut self.last_fetched_epoch, "last_fetched_epoch")?;
         }
         if version >= 5 {
-            self.log_start_offset = reader.i64("log_start_offset")?;
+            reader.read_i64(&mut self.log_start_offset, "log_start_offset")?;
         }
-        self.partition_max_bytes = reader.i32("partition_max_bytes")?;
+        reader.read_i32(&mut self.partition_max_bytes, "partition_max_bytes")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 if version >= 17 => {
-                        self.replica_directory_id = reader.uuid("replica_directory_id")?;
+                        reader.read_uuid(&mut self.replica_directory_id, "replica_directory_id")?;
                     }
                     1 if version >= 18 => {
-                        self.high_watermark = reader.i64("high_watermark")?;
+                        reader.read_i64(&mut self.high_watermark, "high_watermark")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -389,8 +394,8 @@ impl Structure for ReplicaState {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.replica_id = reader.i32("replica_id")?;
-        self.replica_epoch = reader.i64("replica_epoch")?;
+        reader.read_i32(&mut self.replica_id, "replica_id")?;
+        reader.read_i64(&mut self.replica_epoch, "replica_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -437,18 +442,18 @@ impl Structure for FetchResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if version >= 7 {
-            self.error_code = reader.i16("error_code")?;
-            self.session_id = reader.i32("session_id")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
+            reader.read_i32(&mut self.session_id, "session_id")?;
         }
-        self.responses = reader.array(flexible, version, "responses")?;
+        reader.read_array(&mut self.responses, flexible, version, "responses")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 if version >= 16 => {
-                        self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                        reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -507,10 +512,10 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
-        self.rack = reader.nullable_string(true, "rack")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
+        reader.read_nullable_string(&mut self.rack, true, "rack")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -544,12 +549,12 @@ impl Structure for FetchableTopicResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
         if version <= 12 {
-            self.topic = reader.string(flexible, "topic")?;
+            reader.read_string(&mut self.topic, flexible, "topic")?;
         }
         if version >= 13 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -627,30 +632,35 @@ impl Structure for PartitionData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.high_watermark = reader.i64("high_watermark")?;
-        self.last_stable_offset = reader.i64("last_stable_offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.high_watermark, "high_watermark")?;
+        reader.read_i64(&mut self.last_stable_offset, "last_stable_offset")?;
         if version >= 5 {
-            self.log_start_offset = reader.i64("log_start_offset")?;
+            reader.read_i64(&mut self.log_start_offset, "log_start_offset")?;
         }
-        self.aborted_transactions = reader.nullable_array(flexible, version, "aborted_transactions")?;
+        reader.read_nullable_array(
+            &mut self.aborted_transactions,
+            flexible,
+            version,
+            "aborted_transactions",
+        )?;
         if version >= 11 {
-            self.preferred_read_replica = reader.i32("preferred_read_replica")?;
+            reader.read_i32(&mut self.preferred_read_replica, "preferred_read_replica")?;
         }
-        self.records = reader.nullable_bytes(flexible, "records")?;
+        reader.read_nullable_bytes(&mut self.records, flexible, "records")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 => {
-                        self.diverging_epoch = reader.structure(version, "diverging_epoch")?;
+                        reader.read_structure(&mut self.diverging_epoch, version, "diverging_epoch")?;
                     }
                     1 => {
-                        self.current_leader = reader.structure(version, "current_leader")?;
+                        reader.read_structure(&mut self.current_leader, version, "current_leader")?;
                     }
                     2 => {
-                        self.snapshot_id = reader.structure(version, "snapshot_id")?;
+                        reader.read_structure(&mut self.snapshot_id, version, "snapshot_id")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -736,8 +746,8 @@ impl Structure for AbortedTransaction {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
-        self.producer_id = reader.i64("producer_id")?;
-        self.first_offset = reader.i64("first_offset")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i64(&mut self.first_offset, "first_offset")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -782,8 +792,8 @@ impl Structure for SnapshotId {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.end_offset = reader.i64("end_offset")?;
-        self.epoch = reader.i32("epoch")?;
+        reader.read_i64(&mut self.end_offset, "end_offset")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -821,8 +831,8 @@ impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -860,8 +870,8 @@ impl Structure for EpochEndOffset {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.epoch = reader.i32("epoch")?;
-        self.end_offset = reader.i64("end_offset")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
+        reader.read_i64(&mut self.end_offset, "end_offset")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

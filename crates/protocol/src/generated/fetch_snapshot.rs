@@ -38,14 +38,14 @@ impl Structure for FetchSnapshotRequest {
     const LEAST_BYTES: usize = 10;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.replica_id = reader.i32("replica_id")?;
-        self.max_bytes = reader.i32("max_bytes")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.replica_id, "replica_id")?;
+        reader.read_i32(&mut self.max_bytes, "max_bytes")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 => {
-                    self.cluster_id = reader.nullable_string(true, "cluster_id")?;
+                    reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -85,8 +85,8 @@ impl Structure for RequestTopicSnapshot {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -120,15 +120,15 @@ impl Structure for RequestPartitionSnapshot {
     const LEAST_BYTES: usize = 30;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition = reader.i32("partition")?;
-        self.current_leader_epoch = reader.i32("current_leader_epoch")?;
-        self.snapshot_id = reader.structure(version, "snapshot_id")?;
-        self.position = reader.i64("position")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i32(&mut self.current_leader_epoch, "current_leader_epoch")?;
+        reader.read_structure(&mut self.snapshot_id, version, "snapshot_id")?;
+        reader.read_i64(&mut self.position, "position")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 if version >= 1 => {
-                    self.replica_directory_id = reader.uuid("replica_directory_id")?;
+                    reader.read_uuid(&mut self.replica_directory_id, "replica_directory_id")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -169,8 +169,8 @@ impl Structure for RequestSnapshotId {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.end_offset = reader.i64("end_offset")?;
-        self.epoch = reader.i32("epoch")?;
+        reader.read_i64(&mut self.end_offset, "end_offset")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -214,14 +214,14 @@ impl Structure for FetchSnapshotResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 if version >= 1 => {
-                    self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                    reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -266,9 +266,9 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -297,8 +297,8 @@ impl Structure for ResponseTopicSnapshot {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -336,17 +336,17 @@ impl Structure for ResponsePartitionSnapshot {
     const LEAST_BYTES: usize = 37;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.index = reader.i32("index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.snapshot_id = reader.structure(version, "snapshot_id")?;
-        self.size = reader.i64("size")?;
-        self.position = reader.i64("position")?;
-        self.unaligned_records = reader.bytes(true, "unaligned_records")?;
+        reader.read_i32(&mut self.index, "index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_structure(&mut self.snapshot_id, version, "snapshot_id")?;
+        reader.read_i64(&mut self.size, "size")?;
+        reader.read_i64(&mut self.position, "position")?;
+        reader.read_bytes(&mut self.unaligned_records, true, "unaligned_records")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 => {
-                    self.current_leader = reader.structure(version, "current_leader")?;
+                    reader.read_structure(&mut self.current_leader, version, "current_leader")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -389,8 +389,8 @@ impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -418,8 +418,8 @@ impl Structure for ResponseSnapshotId {
     const LEAST_BYTES: usize = 13;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.end_offset = reader.i64("end_offset")?;
-        self.epoch = reader.i32("epoch")?;
+        reader.read_i64(&mut self.end_offset, "end_offset")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -24,13 +24,13 @@ impl Structure for FindCoordinatorRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version <= 3 {
-            self.key = reader.string(flexible, "key")?;
+            reader.read_string(&mut self.key, flexible, "key")?;
         }
         if version >= 1 {
-            self.key_type = reader.i8("key_type")?;
+            reader.read_i8(&mut self.key_type, "key_type")?;
         }
         if version >= 4 {
-            self.coordinator_keys = reader.strings(true, "coordinator_keys")?;
+            reader.read_strings(&mut self.coordinator_keys, true, "coordinator_keys")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -119,21 +119,21 @@ impl Structure for FindCoordinatorResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
         if version <= 3 {
-            self.error_code = reader.i16("error_code")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
         }
         if (1..=3).contains(&version) {
-            self.error_message = reader.nullable_string(flexible, "error_message")?;
+            reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         }
         if version <= 3 {
-            self.node_id = reader.i32("node_id")?;
-            self.host = reader.string(flexible, "host")?;
-            self.port = reader.i32("port")?;
+            reader.read_i32(&mut self.node_id, "node_id")?;
+            reader.read_string(&mut self.host, flexible, "host")?;
+            reader.read_i32(&mut self.port, "port")?;
         }
         if version >= 4 {
-            self.coordinators = reader.array(true, version, "coordinators")?;
+            reader.read_array(&mut self.coordinators, true, version, "coordinators")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -215,12 +215,12 @@ impl Structure for Coordinator {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.key = reader.string(true, "key")?;
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_string(&mut self.key, true, "key")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Structure for GetTelemetrySubscriptionsRequest {
     const LEAST_BYTES: usize = 17;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.client_instance_id = reader.uuid("client_instance_id")?;
+        reader.read_uuid(&mut self.client_instance_id, "client_instance_id")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -71,15 +71,19 @@ impl Structure for GetTelemetrySubscriptionsResponse {
     const LEAST_BYTES: usize = 38;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.client_instance_id = reader.uuid("client_instance_id")?;
-        self.subscription_id = reader.i32("subscription_id")?;
-        self.accepted_compression_types = reader.scalars(true, "accepted_compression_types")?;
-        self.push_interval_ms = reader.i32("push_interval_ms")?;
-        self.telemetry_max_bytes = reader.i32("telemetry_max_bytes")?;
-        self.delta_temporality = reader.bool("delta_temporality")?;
-        self.requested_metrics = reader.strings(true, "requested_metrics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_uuid(&mut self.client_instance_id, "client_instance_id")?;
+        reader.read_i32(&mut self.subscription_id, "subscription_id")?;
+        reader.read_scalars(
+            &mut self.accepted_compression_types,
+            true,
+            "accepted_compression_types",
+        )?;
+        reader.read_i32(&mut self.push_interval_ms, "push_interval_ms")?;
+        reader.read_i32(&mut self.telemetry_max_bytes, "telemetry_max_bytes")?;
+        reader.read_bool(&mut self.delta_temporality, "delta_temporality")?;
+        reader.read_strings(&mut self.requested_metrics, true, "requested_metrics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -25,11 +25,11 @@ impl Structure for HeartbeatRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.generation_id = reader.i32("generation_id")?;
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i32(&mut self.generation_id, "generation_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 3 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -91,9 +91,9 @@ impl Structure for HeartbeatResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -21,8 +21,8 @@ impl Structure for IncrementalAlterConfigsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.resources = reader.array(flexible, version, "resources")?;
-        self.validate_only = reader.bool("validate_only")?;
+        reader.read_array(&mut self.resources, flexible, version, "resources")?;
+        reader.read_bool(&mut self.validate_only, "validate_only")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -60,9 +60,9 @@ impl Structure for AlterConfigsResource {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
-        self.configs = reader.array(flexible, version, "configs")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
+        reader.read_array(&mut self.configs, flexible, version, "configs")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -112,9 +112,9 @@ impl Structure for AlterableConfig {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.name = reader.string(flexible, "name")?;
-        self.config_operation = reader.i8("config_operation")?;
-        self.value = reader.nullable_string(flexible, "value")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_i8(&mut self.config_operation, "config_operation")?;
+        reader.read_nullable_string(&mut self.value, flexible, "value")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -163,8 +163,8 @@ impl Structure for IncrementalAlterConfigsResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.responses = reader.array(flexible, version, "responses")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.responses, flexible, version, "responses")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -216,10 +216,10 @@ impl Structure for AlterConfigsResourceResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.resource_type = reader.i8("resource_type")?;
-        self.resource_name = reader.string(flexible, "resource_name")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_i8(&mut self.resource_type, "resource_type")?;
+        reader.read_string(&mut self.resource_name, flexible, "resource_name")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

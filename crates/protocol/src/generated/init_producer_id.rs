@@ -45,15 +45,15 @@ impl Structure for InitProducerIdRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.transactional_id = reader.nullable_string(flexible, "transactional_id")?;
-        self.transaction_timeout_ms = reader.i32("transaction_timeout_ms")?;
+        reader.read_nullable_string(&mut self.transactional_id, flexible, "transactional_id")?;
+        reader.read_i32(&mut self.transaction_timeout_ms, "transaction_timeout_ms")?;
         if version >= 3 {
-            self.producer_id = reader.i64("producer_id")?;
-            self.producer_epoch = reader.i16("producer_epoch")?;
+            reader.read_i64(&mut self.producer_id, "producer_id")?;
+            reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
         }
         if version >= 6 {
-            self.enable2_pc = reader.bool("enable2_pc")?;
-            self.keep_prepared_txn = reader.bool("keep_prepared_txn")?;
+            reader.read_bool(&mut self.enable2_pc, "enable2_pc")?;
+            reader.read_bool(&mut self.keep_prepared_txn, "keep_prepared_txn")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -145,13 +145,13 @@ impl Structure for InitProducerIdResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
         if version >= 6 {
-            self.ongoing_txn_producer_id = reader.i64("ongoing_txn_producer_id")?;
-            self.ongoing_txn_producer_epoch = reader.i16("ongoing_txn_producer_epoch")?;
+            reader.read_i64(&mut self.ongoing_txn_producer_id, "ongoing_txn_producer_id")?;
+            reader.read_i16(&mut self.ongoing_txn_producer_epoch, "ongoing_txn_producer_epoch")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

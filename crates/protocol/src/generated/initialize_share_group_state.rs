@@ -20,8 +20,8 @@ impl Structure for InitializeShareGroupStateRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -49,8 +49,8 @@ impl Structure for InitializeStateData {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -80,9 +80,9 @@ impl Structure for PartitionData {
     const LEAST_BYTES: usize = 17;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition = reader.i32("partition")?;
-        self.state_epoch = reader.i32("state_epoch")?;
-        self.start_offset = reader.i64("start_offset")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i32(&mut self.state_epoch, "state_epoch")?;
+        reader.read_i64(&mut self.start_offset, "start_offset")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Structure for InitializeShareGroupStateResponse {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.results = reader.array(true, version, "results")?;
+        reader.read_array(&mut self.results, true, version, "results")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -148,8 +148,8 @@ impl Structure for InitializeStateResult {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -179,9 +179,9 @@ impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition = reader.i32("partition")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -51,19 +51,19 @@ impl Structure for JoinGroupRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.session_timeout_ms = reader.i32("session_timeout_ms")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i32(&mut self.session_timeout_ms, "session_timeout_ms")?;
         if version >= 1 {
-            self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
+            reader.read_i32(&mut self.rebalance_timeout_ms, "rebalance_timeout_ms")?;
         }
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 5 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
-        self.protocol_type = reader.string(flexible, "protocol_type")?;
-        self.protocols = reader.array(flexible, version, "protocols")?;
+        reader.read_string(&mut self.protocol_type, flexible, "protocol_type")?;
+        reader.read_array(&mut self.protocols, flexible, version, "protocols")?;
         if version >= 8 {
-            self.reason = reader.nullable_string(true, "reason")?;
+            reader.read_nullable_string(&mut self.reason, true, "reason")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -120,8 +120,8 @@ impl Structure for JoinGroupRequestProtocol {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.name = reader.string(flexible, "name")?;
-        self.metadata = reader.bytes(flexible, "metadata")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_bytes(&mut self.metadata, flexible, "metadata")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -201,23 +201,23 @@ impl Structure for JoinGroupResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
         if version >= 2 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.error_code = reader.i16("error_code")?;
-        self.generation_id = reader.i32("generation_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.generation_id, "generation_id")?;
         if version >= 7 {
-            self.protocol_type = reader.nullable_string(true, "protocol_type")?;
+            reader.read_nullable_string(&mut self.protocol_type, true, "protocol_type")?;
         }
-        self.protocol_name = reader.nullable_string(flexible, "protocol_name")?;
+        reader.read_nullable_string(&mut self.protocol_name, flexible, "protocol_name")?;
         if version <= 6 && self.protocol_name.is_none() {
             return Err(reader.unexpected_null("protocol_name"));
         }
-        self.leader = reader.string(flexible, "leader")?;
+        reader.read_string(&mut self.leader, flexible, "leader")?;
         if version >= 9 {
-            self.skip_assignment = reader.bool("skip_assignment")?;
+            reader.read_bool(&mut self.skip_assignment, "skip_assignment")?;
         }
-        self.member_id = reader.string(flexible, "member_id")?;
-        self.members = reader.array(flexible, version, "members")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
+        reader.read_array(&mut self.members, flexible, version, "members")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -276,11 +276,11 @@ impl Structure for JoinGroupResponseMember {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 5 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
-        self.metadata = reader.bytes(flexible, "metadata")?;
+        reader.read_bytes(&mut self.metadata, flexible, "metadata")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

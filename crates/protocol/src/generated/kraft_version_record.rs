@@ -19,8 +19,8 @@ impl Structure for KRaftVersionRecord {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.version = reader.i16("version")?;
-        self.kraft_version = reader.i16("kraft_version")?;
+        reader.read_i16(&mut self.version, "version")?;
+        reader.read_i16(&mut self.kraft_version, "kraft_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

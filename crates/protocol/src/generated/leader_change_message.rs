@@ -23,10 +23,10 @@ impl Structure for LeaderChangeMessage {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.version = reader.i16("version")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.voters = reader.array(true, version, "voters")?;
-        self.granting_voters = reader.array(true, version, "granting_voters")?;
+        reader.read_i16(&mut self.version, "version")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_array(&mut self.voters, true, version, "voters")?;
+        reader.read_array(&mut self.granting_voters, true, version, "granting_voters")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -56,9 +56,9 @@ impl Structure for Voter {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.voter_id = reader.i32("voter_id")?;
+        reader.read_i32(&mut self.voter_id, "voter_id")?;
         if version >= 1 {
-            self.voter_directory_id = reader.uuid("voter_directory_id")?;
+            reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())

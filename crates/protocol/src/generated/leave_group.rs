@@ -23,12 +23,12 @@ impl Structure for LeaveGroupRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.group_id = reader.string(flexible, "group_id")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
         if version <= 2 {
-            self.member_id = reader.string(false, "member_id")?;
+            reader.read_string(&mut self.member_id, false, "member_id")?;
         }
         if version >= 3 {
-            self.members = reader.array(flexible, version, "members")?;
+            reader.read_array(&mut self.members, flexible, version, "members")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -78,10 +78,10 @@ impl Structure for MemberIdentity {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.member_id = reader.string(flexible, "member_id")?;
-        self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
+        reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         if version >= 5 {
-            self.reason = reader.nullable_string(true, "reason")?;
+            reader.read_nullable_string(&mut self.reason, true, "reason")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -141,11 +141,11 @@ impl Structure for LeaveGroupResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 3 {
-            self.members = reader.array(flexible, version, "members")?;
+            reader.read_array(&mut self.members, flexible, version, "members")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -203,9 +203,9 @@ impl Structure for MemberResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.member_id = reader.string(flexible, "member_id")?;
-        self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
+        reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

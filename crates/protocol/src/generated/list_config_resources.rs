@@ -19,7 +19,7 @@ impl Structure for ListConfigResourcesRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version >= 1 {
-            self.resource_types = reader.scalars(true, "resource_types")?;
+            reader.read_scalars(&mut self.resource_types, true, "resource_types")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -66,9 +66,9 @@ impl Structure for ListConfigResourcesResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.config_resources = reader.array(true, version, "config_resources")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.config_resources, true, version, "config_resources")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -107,9 +107,9 @@ impl Structure for ConfigResource {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.resource_name = reader.string(true, "resource_name")?;
+        reader.read_string(&mut self.resource_name, true, "resource_name")?;
         if version >= 1 {
-            self.resource_type = reader.i8("resource_type")?;
+            reader.read_i8(&mut self.resource_type, "resource_type")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())

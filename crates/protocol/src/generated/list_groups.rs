@@ -22,10 +22,10 @@ impl Structure for ListGroupsRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version >= 4 {
-            self.states_filter = reader.strings(true, "states_filter")?;
+            reader.read_strings(&mut self.states_filter, true, "states_filter")?;
         }
         if version >= 5 {
-            self.types_filter = reader.strings(true, "types_filter")?;
+            reader.read_strings(&mut self.types_filter, true, "types_filter")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -87,10 +87,10 @@ impl Structure for ListGroupsResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.error_code = reader.i16("error_code")?;
-        self.groups = reader.array(flexible, version, "groups")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.groups, flexible, version, "groups")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -133,13 +133,13 @@ impl Structure for ListedGroup {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.protocol_type = reader.string(flexible, "protocol_type")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_string(&mut self.protocol_type, flexible, "protocol_type")?;
         if version >= 4 {
-            self.group_state = reader.string(true, "group_state")?;
+            reader.read_string(&mut self.group_state, true, "group_state")?;
         }
         if version >= 5 {
-            self.group_type = reader.string(true, "group_type")?;
+            reader.read_string(&mut self.group_type, true, "group_type")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

@@ -25,13 +25,13 @@ impl Structure for ListOffsetsRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.replica_id = reader.i32("replica_id")?;
+        reader.read_i32(&mut self.replica_id, "replica_id")?;
         if version >= 2 {
-            self.isolation_level = reader.i8("isolation_level")?;
+            reader.read_i8(&mut self.isolation_level, "isolation_level")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if version >= 10 {
-            self.timeout_ms = reader.i32("timeout_ms")?;
+            reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -77,8 +77,8 @@ impl Structure for ListOffsetsTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -127,11 +127,11 @@ impl Structure for ListOffsetsPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         if version >= 4 {
-            self.current_leader_epoch = reader.i32("current_leader_epoch")?;
+            reader.read_i32(&mut self.current_leader_epoch, "current_leader_epoch")?;
         }
-        self.timestamp = reader.i64("timestamp")?;
+        reader.read_i64(&mut self.timestamp, "timestamp")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -183,9 +183,9 @@ impl Structure for ListOffsetsResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
         if version >= 2 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -223,8 +223,8 @@ impl Structure for ListOffsetsTopicResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -279,12 +279,12 @@ impl Structure for ListOffsetsPartitionResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.timestamp = reader.i64("timestamp")?;
-        self.offset = reader.i64("offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.timestamp, "timestamp")?;
+        reader.read_i64(&mut self.offset, "offset")?;
         if version >= 4 {
-            self.leader_epoch = reader.i32("leader_epoch")?;
+            reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

@@ -30,8 +30,8 @@ impl Structure for ListPartitionReassignmentsRequest {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.topics = reader.nullable_array(true, version, "topics")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_nullable_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -59,8 +59,8 @@ impl Structure for ListPartitionReassignmentsTopics {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partition_indexes = reader.scalars(true, "partition_indexes")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_scalars(&mut self.partition_indexes, true, "partition_indexes")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -116,10 +116,10 @@ impl Structure for ListPartitionReassignmentsResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -149,8 +149,8 @@ impl Structure for OngoingTopicReassignment {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -182,10 +182,10 @@ impl Structure for OngoingPartitionReassignment {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.replicas = reader.scalars(true, "replicas")?;
-        self.adding_replicas = reader.scalars(true, "adding_replicas")?;
-        self.removing_replicas = reader.scalars(true, "removing_replicas")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_scalars(&mut self.replicas, true, "replicas")?;
+        reader.read_scalars(&mut self.adding_replicas, true, "adding_replicas")?;
+        reader.read_scalars(&mut self.removing_replicas, true, "removing_replicas")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

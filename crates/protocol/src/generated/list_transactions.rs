@@ -36,13 +36,17 @@ impl Structure for ListTransactionsRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.state_filters = reader.strings(true, "state_filters")?;
-        self.producer_id_filters = reader.scalars(true, "producer_id_filters")?;
+        reader.read_strings(&mut self.state_filters, true, "state_filters")?;
+        reader.read_scalars(&mut self.producer_id_filters, true, "producer_id_filters")?;
         if version >= 1 {
-            self.duration_filter = reader.i64("duration_filter")?;
+            reader.read_i64(&mut self.duration_filter, "duration_filter")?;
         }
         if version >= 2 {
-            self.transactional_id_pattern = reader.nullable_string(true, "transactional_id_pattern")?;
+            reader.read_nullable_string(
+                &mut self.transactional_id_pattern,
+                true,
+                "transactional_id_pattern",
+            )?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -107,10 +111,10 @@ impl Structure for ListTransactionsResponse {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.unknown_state_filters = reader.strings(true, "unknown_state_filters")?;
-        self.transaction_states = reader.array(true, version, "transaction_states")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_strings(&mut self.unknown_state_filters, true, "unknown_state_filters")?;
+        reader.read_array(&mut self.transaction_states, true, version, "transaction_states")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -142,9 +146,9 @@ impl Structure for TransactionState {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.transactional_id = reader.string(true, "transactional_id")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.transaction_state = reader.string(true, "transaction_state")?;
+        reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_string(&mut self.transaction_state, true, "transaction_state")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -37,19 +37,24 @@ impl Structure for MetadataRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.topics = reader.nullable_array(flexible, version, "topics")?;
+        reader.read_nullable_array(&mut self.topics, flexible, version, "topics")?;
         if version <= 0 && self.topics.is_none() {
             return Err(reader.unexpected_null("topics"));
         }
         if version >= 4 {
-            self.allow_auto_topic_creation = reader.bool("allow_auto_topic_creation")?;
+            reader.read_bool(&mut self.allow_auto_topic_creation, "allow_auto_topic_creation")?;
         }
         if (8..=10).contains(&version) {
-            self.include_cluster_authorized_operations =
-                reader.bool("include_cluster_authorized_operations")?;
+            reader.read_bool(
+                &mut self.include_cluster_authorized_operations,
+                "include_cluster_authorized_operations",
+            )?;
         }
         if version >= 8 {
-            self.include_topic_authorized_operations = reader.bool("include_topic_authorized_operations")?;
+            reader.read_bool(
+                &mut self.include_topic_authorized_operations,
+                "include_topic_authorized_operations",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -120,9 +125,9 @@ impl Structure for MetadataRequestTopic {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.name = reader.nullable_string(flexible, "name")?;
+        reader.read_nullable_string(&mut self.name, flexible, "name")?;
         if version <= 9 && self.name.is_none() {
             return Err(reader.unexpected_null("name"));
         }
@@ -201,21 +206,24 @@ impl Structure for MetadataResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
         if version >= 3 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.brokers = reader.array(flexible, version, "brokers")?;
+        reader.read_array(&mut self.brokers, flexible, version, "brokers")?;
         if version >= 2 {
-            self.cluster_id = reader.nullable_string(flexible, "cluster_id")?;
+            reader.read_nullable_string(&mut self.cluster_id, flexible, "cluster_id")?;
         }
         if version >= 1 {
-            self.controller_id = reader.i32("controller_id")?;
+            reader.read_i32(&mut self.controller_id, "controller_id")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if (8..=10).contains(&version) {
-            self.cluster_authorized_operations = reader.i32("cluster_authorized_operations")?;
+            reader.read_i32(
+                &mut self.cluster_authorized_operations,
+                "cluster_authorized_operations",
+            )?;
         }
         if version >= 13 {
-            self.error_code = reader.i16("error_code")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -295,20 +303,23 @@ impl Structure for MetadataResponseTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.error_code = reader.i16("error_code")?;
-        self.name = reader.nullable_string(flexible, "name")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.name, flexible, "name")?;
         if version <= 11 && self.name.is_none() {
             return Err(reader.unexpected_null("name"));
         }
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
         if version >= 1 {
-            self.is_internal = reader.bool("is_internal")?;
+            reader.read_bool(&mut self.is_internal, "is_internal")?;
         }
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if version >= 8 {
-            self.topic_authorized_operations = reader.i32("topic_authorized_operations")?;
+            reader.read_i32(
+                &mut self.topic_authorized_operations,
+                "topic_authorized_operations",
+            )?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -386,16 +397,16 @@ impl Structure for MetadataResponsePartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.error_code = reader.i16("error_code")?;
-        self.partition_index = reader.i32("partition_index")?;
-        self.leader_id = reader.i32("leader_id")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
         if version >= 7 {
-            self.leader_epoch = reader.i32("leader_epoch")?;
+            reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         }
-        self.replica_nodes = reader.scalars(flexible, "replica_nodes")?;
-        self.isr_nodes = reader.scalars(flexible, "isr_nodes")?;
+        reader.read_scalars(&mut self.replica_nodes, flexible, "replica_nodes")?;
+        reader.read_scalars(&mut self.isr_nodes, flexible, "isr_nodes")?;
         if version >= 5 {
-            self.offline_replicas = reader.scalars(flexible, "offline_replicas")?;
+            reader.read_scalars(&mut self.offline_replicas, flexible, "offline_replicas")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -445,11 +456,11 @@ impl Structure for MetadataResponseBroker {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(flexible, "host")?;
-        self.port = reader.i32("port")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, flexible, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
         if version >= 1 {
-            self.rack = reader.nullable_string(flexible, "rack")?;
+            reader.read_nullable_string(&mut self.rack, flexible, "rack")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

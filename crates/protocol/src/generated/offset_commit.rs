@@ -43,16 +43,19 @@ impl Structure for OffsetCommitRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.generation_id_or_member_epoch = reader.i32("generation_id_or_member_epoch")?;
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i32(
+            &mut self.generation_id_or_member_epoch,
+            "generation_id_or_member_epoch",
+        )?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 7 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
         if version <= 4 {
-            self.retention_time_ms = reader.i64("retention_time_ms")?;
+            reader.read_i64(&mut self.retention_time_ms, "retention_time_ms")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -107,12 +110,12 @@ impl Structure for OffsetCommitRequestTopic {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
         if version <= 9 {
-            self.name = reader.string(flexible, "name")?;
+            reader.read_string(&mut self.name, flexible, "name")?;
         }
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -169,12 +172,12 @@ impl Structure for OffsetCommitRequestPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
-        self.partition_index = reader.i32("partition_index")?;
-        self.committed_offset = reader.i64("committed_offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.committed_offset, "committed_offset")?;
         if version >= 6 {
-            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+            reader.read_i32(&mut self.committed_leader_epoch, "committed_leader_epoch")?;
         }
-        self.committed_metadata = reader.nullable_string(flexible, "committed_metadata")?;
+        reader.read_nullable_string(&mut self.committed_metadata, flexible, "committed_metadata")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -232,9 +235,9 @@ impl Structure for OffsetCommitResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
         if version >= 3 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -275,12 +278,12 @@ impl Structure for OffsetCommitResponseTopic {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
         if version <= 9 {
-            self.name = reader.string(flexible, "name")?;
+            reader.read_string(&mut self.name, flexible, "name")?;
         }
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -321,8 +324,8 @@ impl Structure for OffsetCommitResponsePartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

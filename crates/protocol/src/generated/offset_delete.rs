@@ -18,8 +18,8 @@ impl Structure for OffsetDeleteRequest {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(false, "group_id")?;
-        self.topics = reader.array(false, version, "topics")?;
+        reader.read_string(&mut self.group_id, false, "group_id")?;
+        reader.read_array(&mut self.topics, false, version, "topics")?;
         Ok(())
     }
 
@@ -43,8 +43,8 @@ impl Structure for OffsetDeleteRequestTopic {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(false, "name")?;
-        self.partitions = reader.array(false, version, "partitions")?;
+        reader.read_string(&mut self.name, false, "name")?;
+        reader.read_array(&mut self.partitions, false, version, "partitions")?;
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Structure for OffsetDeleteRequestPartition {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
         Ok(())
     }
 
@@ -103,9 +103,9 @@ impl Structure for OffsetDeleteResponse {
     const LEAST_BYTES: usize = 10;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(false, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, false, version, "topics")?;
         Ok(())
     }
 
@@ -130,8 +130,8 @@ impl Structure for OffsetDeleteResponseTopic {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(false, "name")?;
-        self.partitions = reader.array(false, version, "partitions")?;
+        reader.read_string(&mut self.name, false, "name")?;
+        reader.read_array(&mut self.partitions, false, version, "partitions")?;
         Ok(())
     }
 
@@ -155,8 +155,8 @@ impl Structure for OffsetDeleteResponsePartition {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         Ok(())
     }
 

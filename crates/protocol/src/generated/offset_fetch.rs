@@ -38,17 +38,17 @@ impl Structure for OffsetFetchRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
         if version <= 7 {
-            self.group_id = reader.string(flexible, "group_id")?;
-            self.topics = reader.nullable_array(flexible, version, "topics")?;
+            reader.read_string(&mut self.group_id, flexible, "group_id")?;
+            reader.read_nullable_array(&mut self.topics, flexible, version, "topics")?;
             if version <= 1 && self.topics.is_none() {
                 return Err(reader.unexpected_null("topics"));
             }
         }
         if version >= 8 {
-            self.groups = reader.array(true, version, "groups")?;
+            reader.read_array(&mut self.groups, true, version, "groups")?;
         }
         if version >= 7 {
-            self.require_stable = reader.bool("require_stable")?;
+            reader.read_bool(&mut self.require_stable, "require_stable")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -121,12 +121,12 @@ impl Structure for OffsetFetchRequestGroup {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
         if version >= 9 {
-            self.member_id = reader.nullable_string(true, "member_id")?;
-            self.member_epoch = reader.i32("member_epoch")?;
+            reader.read_nullable_string(&mut self.member_id, true, "member_id")?;
+            reader.read_i32(&mut self.member_epoch, "member_epoch")?;
         }
-        self.topics = reader.nullable_array(true, version, "topics")?;
+        reader.read_nullable_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -161,12 +161,12 @@ impl Structure for OffsetFetchRequestTopics {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version <= 9 {
-            self.name = reader.string(true, "name")?;
+            reader.read_string(&mut self.name, true, "name")?;
         }
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partition_indexes = reader.scalars(true, "partition_indexes")?;
+        reader.read_scalars(&mut self.partition_indexes, true, "partition_indexes")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -200,8 +200,8 @@ impl Structure for OffsetFetchRequestTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.name = reader.string(flexible, "name")?;
-        self.partition_indexes = reader.scalars(flexible, "partition_indexes")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_scalars(&mut self.partition_indexes, flexible, "partition_indexes")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -254,16 +254,16 @@ impl Structure for OffsetFetchResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
         if version >= 3 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
         if version <= 7 {
-            self.topics = reader.array(flexible, version, "topics")?;
+            reader.read_array(&mut self.topics, flexible, version, "topics")?;
         }
         if (2..=7).contains(&version) {
-            self.error_code = reader.i16("error_code")?;
+            reader.read_i16(&mut self.error_code, "error_code")?;
         }
         if version >= 8 {
-            self.groups = reader.array(true, version, "groups")?;
+            reader.read_array(&mut self.groups, true, version, "groups")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
@@ -317,9 +317,9 @@ impl Structure for OffsetFetchResponseGroup {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.array(true, version, "topics")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -351,12 +351,12 @@ impl Structure for OffsetFetchResponseTopics {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version <= 9 {
-            self.name = reader.string(true, "name")?;
+            reader.read_string(&mut self.name, true, "name")?;
         }
         if version >= 10 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -408,11 +408,11 @@ impl Structure for OffsetFetchResponsePartitions {
     const LEAST_BYTES: usize = 20;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.committed_offset = reader.i64("committed_offset")?;
-        self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
-        self.metadata = reader.nullable_string(true, "metadata")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.committed_offset, "committed_offset")?;
+        reader.read_i32(&mut self.committed_leader_epoch, "committed_leader_epoch")?;
+        reader.read_nullable_string(&mut self.metadata, true, "metadata")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -444,8 +444,8 @@ impl Structure for OffsetFetchResponseTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -500,13 +500,13 @@ impl Structure for OffsetFetchResponsePartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
-        self.partition_index = reader.i32("partition_index")?;
-        self.committed_offset = reader.i64("committed_offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.committed_offset, "committed_offset")?;
         if version >= 5 {
-            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+            reader.read_i32(&mut self.committed_leader_epoch, "committed_leader_epoch")?;
         }
-        self.metadata = reader.nullable_string(flexible, "metadata")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_nullable_string(&mut self.metadata, flexible, "metadata")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -32,9 +32,9 @@ impl Structure for OffsetForLeaderEpochRequest {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
         if version >= 3 {
-            self.replica_id = reader.i32("replica_id")?;
+            reader.read_i32(&mut self.replica_id, "replica_id")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -72,8 +72,8 @@ impl Structure for OffsetForLeaderTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.topic = reader.string(flexible, "topic")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic, flexible, "topic")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -122,9 +122,9 @@ impl Structure for OffsetForLeaderPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.partition = reader.i32("partition")?;
-        self.current_leader_epoch = reader.i32("current_leader_epoch")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i32(&mut self.current_leader_epoch, "current_leader_epoch")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -173,8 +173,8 @@ impl Structure for OffsetForLeaderEpochResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -210,8 +210,8 @@ impl Structure for OffsetForLeaderTopicResult {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.topic = reader.string(flexible, "topic")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.topic, flexible, "topic")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -263,10 +263,10 @@ impl Structure for EpochEndOffset {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.error_code = reader.i16("error_code")?;
-        self.partition = reader.i32("partition")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.end_offset = reader.i64("end_offset")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_i64(&mut self.end_offset, "end_offset")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -27,10 +27,10 @@ impl Structure for ProduceRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.transactional_id = reader.nullable_string(flexible, "transactional_id")?;
-        self.acks = reader.i16("acks")?;
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.topic_data = reader.array(flexible, version, "topic_data")?;
+        reader.read_nullable_string(&mut self.transactional_id, flexible, "transactional_id")?;
+        reader.read_i16(&mut self.acks, "acks")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_array(&mut self.topic_data, flexible, version, "topic_data")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -76,12 +76,12 @@ impl Structure for TopicProduceData {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
         if version <= 12 {
-            self.name = reader.string(flexible, "name")?;
+            reader.read_string(&mut self.name, flexible, "name")?;
         }
         if version >= 13 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partition_data = reader.array(flexible, version, "partition_data")?;
+        reader.read_array(&mut self.partition_data, flexible, version, "partition_data")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -122,8 +122,8 @@ impl Structure for PartitionProduceData {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.index = reader.i32("index")?;
-        self.records = reader.nullable_bytes(flexible, "records")?;
+        reader.read_i32(&mut self.index, "index")?;
+        reader.read_nullable_bytes(&mut self.records, flexible, "records")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -173,14 +173,14 @@ impl Structure for ProduceResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.responses = reader.array(flexible, version, "responses")?;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.read_array(&mut self.responses, flexible, version, "responses")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 if version >= 10 => {
-                        self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                        reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -232,10 +232,10 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
-        self.rack = reader.nullable_string(true, "rack")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
+        reader.read_nullable_string(&mut self.rack, true, "rack")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -269,12 +269,17 @@ impl Structure for TopicProduceResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
         if version <= 12 {
-            self.name = reader.string(flexible, "name")?;
+            reader.read_string(&mut self.name, flexible, "name")?;
         }
         if version >= 13 {
-            self.topic_id = reader.uuid("topic_id")?;
+            reader.read_uuid(&mut self.topic_id, "topic_id")?;
         }
-        self.partition_responses = reader.array(flexible, version, "partition_responses")?;
+        reader.read_array(
+            &mut self.partition_responses,
+            flexible,
+            version,
+            "partition_responses",
+        )?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -348,23 +353,23 @@ impl Structure for PartitionProduceResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.index = reader.i32("index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.base_offset = reader.i64("base_offset")?;
-        self.log_append_time_ms = reader.i64("log_append_time_ms")?;
+        reader.read_i32(&mut self.index, "index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i64(&mut self.base_offset, "base_offset")?;
+        reader.read_i64(&mut self.log_append_time_ms, "log_append_time_ms")?;
         if version >= 5 {
-            self.log_start_offset = reader.i64("log_start_offset")?;
+            reader.read_i64(&mut self.log_start_offset, "log_start_offset")?;
         }
         if version >= 8 {
-            self.record_errors = reader.array(flexible, version, "record_errors")?;
-            self.error_message = reader.nullable_string(flexible, "error_message")?;
+            reader.read_array(&mut self.record_errors, flexible, version, "record_errors")?;
+            reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
         }
         if flexible {
             let mut tags = reader.tags()?;
             while let Some(tag) = reader.next_tag(&mut tags)? {
                 match tag {
                     0 if version >= 10 => {
-                        self.current_leader = reader.structure(version, "current_leader")?;
+                        reader.read_structure(&mut self.current_leader, version, "current_leader")?;
                     }
 
                     _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -434,8 +439,8 @@ impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -464,8 +469,12 @@ impl Structure for BatchIndexAndErrorMessage {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
-        self.batch_index = reader.i32("batch_index")?;
-        self.batch_index_error_message = reader.nullable_string(flexible, "batch_index_error_message")?;
+        reader.read_i32(&mut self.batch_index, "batch_index")?;
+        reader.read_nullable_string(
+            &mut self.batch_index_error_message,
+            flexible,
+            "batch_index_error_message",
+        )?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

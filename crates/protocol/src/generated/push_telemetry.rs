@@ -28,11 +28,11 @@ impl Structure for PushTelemetryRequest {
     const LEAST_BYTES: usize = 24;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.client_instance_id = reader.uuid("client_instance_id")?;
-        self.subscription_id = reader.i32("subscription_id")?;
-        self.terminating = reader.bool("terminating")?;
-        self.compression_type = reader.i8("compression_type")?;
-        self.metrics = reader.bytes(true, "metrics")?;
+        reader.read_uuid(&mut self.client_instance_id, "client_instance_id")?;
+        reader.read_i32(&mut self.subscription_id, "subscription_id")?;
+        reader.read_bool(&mut self.terminating, "terminating")?;
+        reader.read_i8(&mut self.compression_type, "compression_type")?;
+        reader.read_bytes(&mut self.metrics, true, "metrics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -75,8 +75,8 @@ impl Structure for PushTelemetryResponse {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

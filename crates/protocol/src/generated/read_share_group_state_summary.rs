@@ -20,8 +20,8 @@ impl Structure for ReadShareGroupStateSummaryRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -49,8 +49,8 @@ impl Structure for ReadStateSummaryData {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -78,8 +78,8 @@ impl Structure for PartitionData {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition = reader.i32("partition")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Structure for ReadShareGroupStateSummaryResponse {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.results = reader.array(true, version, "results")?;
+        reader.read_array(&mut self.results, true, version, "results")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -144,8 +144,8 @@ impl Structure for ReadStateSummaryResult {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -198,14 +198,14 @@ impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 24;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition = reader.i32("partition")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.state_epoch = reader.i32("state_epoch")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.start_offset = reader.i64("start_offset")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_i32(&mut self.state_epoch, "state_epoch")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_i64(&mut self.start_offset, "start_offset")?;
         if version >= 1 {
-            self.delivery_complete_count = reader.i32("delivery_complete_count")?;
+            reader.read_i32(&mut self.delivery_complete_count, "delivery_complete_count")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())

@@ -33,9 +33,9 @@ impl Structure for RemoveRaftVoterRequest {
     const LEAST_BYTES: usize = 22;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.cluster_id = reader.nullable_string(true, "cluster_id")?;
-        self.voter_id = reader.i32("voter_id")?;
-        self.voter_directory_id = reader.uuid("voter_directory_id")?;
+        reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
+        reader.read_i32(&mut self.voter_id, "voter_id")?;
+        reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -89,9 +89,9 @@ impl Structure for RemoveRaftVoterResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -36,10 +36,10 @@ impl Structure for RequestHeader {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.request_api_key = reader.i16("request_api_key")?;
-        self.request_api_version = reader.i16("request_api_version")?;
-        self.correlation_id = reader.i32("correlation_id")?;
-        self.client_id = reader.nullable_string(false, "client_id")?;
+        reader.read_i16(&mut self.request_api_key, "request_api_key")?;
+        reader.read_i16(&mut self.request_api_version, "request_api_version")?;
+        reader.read_i32(&mut self.correlation_id, "correlation_id")?;
+        reader.read_nullable_string(&mut self.client_id, false, "client_id")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -18,7 +18,7 @@ impl Structure for ResponseHeader {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
-        self.correlation_id = reader.i32("correlation_id")?;
+        reader.read_i32(&mut self.correlation_id, "correlation_id")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -21,7 +21,7 @@ impl Structure for SaslAuthenticateRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.auth_bytes = reader.bytes(flexible, "auth_bytes")?;
+        reader.read_bytes(&mut self.auth_bytes, flexible, "auth_bytes")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -84,11 +84,11 @@ impl Structure for SaslAuthenticateResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(flexible, "error_message")?;
-        self.auth_bytes = reader.bytes(flexible, "auth_bytes")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, flexible, "error_message")?;
+        reader.read_bytes(&mut self.auth_bytes, flexible, "auth_bytes")?;
         if version >= 1 {
-            self.session_lifetime_ms = reader.i64("session_lifetime_ms")?;
+            reader.read_i64(&mut self.session_lifetime_ms, "session_lifetime_ms")?;
         }
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;

@@ -16,7 +16,7 @@ impl Structure for SaslHandshakeRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.mechanism = reader.string(false, "mechanism")?;
+        reader.read_string(&mut self.mechanism, false, "mechanism")?;
         Ok(())
     }
 
@@ -51,8 +51,8 @@ impl Structure for SaslHandshakeResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.mechanisms = reader.strings(false, "mechanisms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_strings(&mut self.mechanisms, false, "mechanisms")?;
         Ok(())
     }
 

@@ -39,13 +39,13 @@ impl Structure for ShareAcknowledgeRequest {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.nullable_string(true, "group_id")?;
-        self.member_id = reader.nullable_string(true, "member_id")?;
-        self.share_session_epoch = reader.i32("share_session_epoch")?;
+        reader.read_nullable_string(&mut self.group_id, true, "group_id")?;
+        reader.read_nullable_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.share_session_epoch, "share_session_epoch")?;
         if version >= 2 {
-            self.is_renew_ack = reader.bool("is_renew_ack")?;
+            reader.read_bool(&mut self.is_renew_ack, "is_renew_ack")?;
         }
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -81,8 +81,8 @@ impl Structure for AcknowledgeTopic {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -110,8 +110,13 @@ impl Structure for AcknowledgePartition {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.acknowledgement_batches = reader.array(true, version, "acknowledgement_batches")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_array(
+            &mut self.acknowledgement_batches,
+            true,
+            version,
+            "acknowledgement_batches",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -146,9 +151,9 @@ impl Structure for AcknowledgementBatch {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.first_offset = reader.i64("first_offset")?;
-        self.last_offset = reader.i64("last_offset")?;
-        self.acknowledge_types = reader.scalars(true, "acknowledge_types")?;
+        reader.read_i64(&mut self.first_offset, "first_offset")?;
+        reader.read_i64(&mut self.last_offset, "last_offset")?;
+        reader.read_scalars(&mut self.acknowledge_types, true, "acknowledge_types")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -197,14 +202,17 @@ impl Structure for ShareAcknowledgeResponse {
     const LEAST_BYTES: usize = 10;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         if version >= 2 {
-            self.acquisition_lock_timeout_ms = reader.i32("acquisition_lock_timeout_ms")?;
+            reader.read_i32(
+                &mut self.acquisition_lock_timeout_ms,
+                "acquisition_lock_timeout_ms",
+            )?;
         }
-        self.responses = reader.array(true, version, "responses")?;
-        self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+        reader.read_array(&mut self.responses, true, version, "responses")?;
+        reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -242,10 +250,10 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
-        self.rack = reader.nullable_string(true, "rack")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
+        reader.read_nullable_string(&mut self.rack, true, "rack")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -275,8 +283,8 @@ impl Structure for ShareAcknowledgeTopicResponse {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -308,10 +316,10 @@ impl Structure for PartitionData {
     const LEAST_BYTES: usize = 17;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.current_leader = reader.structure(version, "current_leader")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_structure(&mut self.current_leader, version, "current_leader")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -341,8 +349,8 @@ impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -26,11 +26,11 @@ impl Structure for ShareGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.member_id = reader.string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.rack_id = reader.nullable_string(true, "rack_id")?;
-        self.subscribed_topic_names = reader.nullable_strings(true, "subscribed_topic_names")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_nullable_string(&mut self.rack_id, true, "rack_id")?;
+        reader.read_nullable_strings(&mut self.subscribed_topic_names, true, "subscribed_topic_names")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -88,13 +88,13 @@ impl Structure for ShareGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.member_id = reader.nullable_string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.heartbeat_interval_ms = reader.i32("heartbeat_interval_ms")?;
-        self.assignment = reader.nullable_structure(version, "assignment")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_nullable_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_i32(&mut self.heartbeat_interval_ms, "heartbeat_interval_ms")?;
+        reader.read_nullable_structure(&mut self.assignment, version, "assignment")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -125,7 +125,7 @@ impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_partitions = reader.array(true, version, "topic_partitions")?;
+        reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -152,8 +152,8 @@ impl Structure for TopicPartitions {
     const LEAST_BYTES: usize = 18;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic_id = reader.uuid("topic_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_uuid(&mut self.topic_id, "topic_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -17,7 +17,7 @@ impl Structure for SnapshotFooterRecord {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.version = reader.i16("version")?;
+        reader.read_i16(&mut self.version, "version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -19,8 +19,11 @@ impl Structure for SnapshotHeaderRecord {
     const LEAST_BYTES: usize = 11;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.version = reader.i16("version")?;
-        self.last_contained_log_timestamp = reader.i64("last_contained_log_timestamp")?;
+        reader.read_i16(&mut self.version, "version")?;
+        reader.read_i64(
+            &mut self.last_contained_log_timestamp,
+            "last_contained_log_timestamp",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

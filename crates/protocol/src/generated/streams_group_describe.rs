@@ -20,8 +20,11 @@ impl Structure for StreamsGroupDescribeRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.group_ids = reader.strings(true, "group_ids")?;
-        self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+        reader.read_strings(&mut self.group_ids, true, "group_ids")?;
+        reader.read_bool(
+            &mut self.include_authorized_operations,
+            "include_authorized_operations",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -61,8 +64,8 @@ impl Structure for StreamsGroupDescribeResponse {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.groups = reader.array(true, version, "groups")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.groups, true, version, "groups")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -121,15 +124,15 @@ impl Structure for DescribedGroup {
     const LEAST_BYTES: usize = 20;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.group_id = reader.string(true, "group_id")?;
-        self.group_state = reader.string(true, "group_state")?;
-        self.group_epoch = reader.i32("group_epoch")?;
-        self.assignment_epoch = reader.i32("assignment_epoch")?;
-        self.topology = reader.nullable_structure(version, "topology")?;
-        self.members = reader.array(true, version, "members")?;
-        self.authorized_operations = reader.i32("authorized_operations")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_string(&mut self.group_state, true, "group_state")?;
+        reader.read_i32(&mut self.group_epoch, "group_epoch")?;
+        reader.read_i32(&mut self.assignment_epoch, "assignment_epoch")?;
+        reader.read_nullable_structure(&mut self.topology, version, "topology")?;
+        reader.read_array(&mut self.members, true, version, "members")?;
+        reader.read_i32(&mut self.authorized_operations, "authorized_operations")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -190,21 +193,21 @@ impl Structure for Member {
     const LEAST_BYTES: usize = 28;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.member_id = reader.string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.instance_id = reader.nullable_string(true, "instance_id")?;
-        self.rack_id = reader.nullable_string(true, "rack_id")?;
-        self.client_id = reader.string(true, "client_id")?;
-        self.client_host = reader.string(true, "client_host")?;
-        self.topology_epoch = reader.i32("topology_epoch")?;
-        self.process_id = reader.string(true, "process_id")?;
-        self.user_endpoint = reader.nullable_structure(version, "user_endpoint")?;
-        self.client_tags = reader.array(true, version, "client_tags")?;
-        self.task_offsets = reader.array(true, version, "task_offsets")?;
-        self.task_end_offsets = reader.array(true, version, "task_end_offsets")?;
-        self.assignment = reader.structure(version, "assignment")?;
-        self.target_assignment = reader.structure(version, "target_assignment")?;
-        self.is_classic = reader.bool("is_classic")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_nullable_string(&mut self.instance_id, true, "instance_id")?;
+        reader.read_nullable_string(&mut self.rack_id, true, "rack_id")?;
+        reader.read_string(&mut self.client_id, true, "client_id")?;
+        reader.read_string(&mut self.client_host, true, "client_host")?;
+        reader.read_i32(&mut self.topology_epoch, "topology_epoch")?;
+        reader.read_string(&mut self.process_id, true, "process_id")?;
+        reader.read_nullable_structure(&mut self.user_endpoint, version, "user_endpoint")?;
+        reader.read_array(&mut self.client_tags, true, version, "client_tags")?;
+        reader.read_array(&mut self.task_offsets, true, version, "task_offsets")?;
+        reader.read_array(&mut self.task_end_offsets, true, version, "task_end_offsets")?;
+        reader.read_structure(&mut self.assignment, version, "assignment")?;
+        reader.read_structure(&mut self.target_assignment, version, "target_assignment")?;
+        reader.read_bool(&mut self.is_classic, "is_classic")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -247,9 +250,9 @@ impl Structure for Assignment {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.active_tasks = reader.array(true, version, "active_tasks")?;
-        self.standby_tasks = reader.array(true, version, "standby_tasks")?;
-        self.warmup_tasks = reader.array(true, version, "warmup_tasks")?;
+        reader.read_array(&mut self.active_tasks, true, version, "active_tasks")?;
+        reader.read_array(&mut self.standby_tasks, true, version, "standby_tasks")?;
+        reader.read_array(&mut self.warmup_tasks, true, version, "warmup_tasks")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -278,8 +281,8 @@ impl Structure for TaskIds {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -309,9 +312,9 @@ impl Structure for TaskOffset {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.partition = reader.i32("partition")?;
-        self.offset = reader.i64("offset")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i64(&mut self.offset, "offset")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -340,8 +343,8 @@ impl Structure for Endpoint {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -369,8 +372,8 @@ impl Structure for Topology {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.epoch = reader.i32("epoch")?;
-        self.subtopologies = reader.nullable_array(true, version, "subtopologies")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
+        reader.read_nullable_array(&mut self.subtopologies, true, version, "subtopologies")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -410,11 +413,21 @@ impl Structure for Subtopology {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.source_topics = reader.strings(true, "source_topics")?;
-        self.repartition_sink_topics = reader.strings(true, "repartition_sink_topics")?;
-        self.state_changelog_topics = reader.array(true, version, "state_changelog_topics")?;
-        self.repartition_source_topics = reader.array(true, version, "repartition_source_topics")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_strings(&mut self.source_topics, true, "source_topics")?;
+        reader.read_strings(&mut self.repartition_sink_topics, true, "repartition_sink_topics")?;
+        reader.read_array(
+            &mut self.state_changelog_topics,
+            true,
+            version,
+            "state_changelog_topics",
+        )?;
+        reader.read_array(
+            &mut self.repartition_source_topics,
+            true,
+            version,
+            "repartition_source_topics",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -459,10 +472,10 @@ impl Structure for TopicInfo {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.i32("partitions")?;
-        self.replication_factor = reader.i16("replication_factor")?;
-        self.topic_configs = reader.array(true, version, "topic_configs")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i32(&mut self.partitions, "partitions")?;
+        reader.read_i16(&mut self.replication_factor, "replication_factor")?;
+        reader.read_array(&mut self.topic_configs, true, version, "topic_configs")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -492,8 +505,8 @@ impl Structure for KeyValue {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.key = reader.string(true, "key")?;
-        self.value = reader.string(true, "value")?;
+        reader.read_string(&mut self.key, true, "key")?;
+        reader.read_string(&mut self.value, true, "value")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -75,23 +75,23 @@ impl Structure for StreamsGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 27;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.group_id = reader.string(true, "group_id")?;
-        self.member_id = reader.string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.endpoint_information_epoch = reader.i32("endpoint_information_epoch")?;
-        self.instance_id = reader.nullable_string(true, "instance_id")?;
-        self.rack_id = reader.nullable_string(true, "rack_id")?;
-        self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
-        self.topology = reader.nullable_structure(version, "topology")?;
-        self.active_tasks = reader.nullable_array(true, version, "active_tasks")?;
-        self.standby_tasks = reader.nullable_array(true, version, "standby_tasks")?;
-        self.warmup_tasks = reader.nullable_array(true, version, "warmup_tasks")?;
-        self.process_id = reader.nullable_string(true, "process_id")?;
-        self.user_endpoint = reader.nullable_structure(version, "user_endpoint")?;
-        self.client_tags = reader.nullable_array(true, version, "client_tags")?;
-        self.task_offsets = reader.nullable_array(true, version, "task_offsets")?;
-        self.task_end_offsets = reader.nullable_array(true, version, "task_end_offsets")?;
-        self.shutdown_application = reader.bool("shutdown_application")?;
+        reader.read_string(&mut self.group_id, true, "group_id")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_i32(&mut self.endpoint_information_epoch, "endpoint_information_epoch")?;
+        reader.read_nullable_string(&mut self.instance_id, true, "instance_id")?;
+        reader.read_nullable_string(&mut self.rack_id, true, "rack_id")?;
+        reader.read_i32(&mut self.rebalance_timeout_ms, "rebalance_timeout_ms")?;
+        reader.read_nullable_structure(&mut self.topology, version, "topology")?;
+        reader.read_nullable_array(&mut self.active_tasks, true, version, "active_tasks")?;
+        reader.read_nullable_array(&mut self.standby_tasks, true, version, "standby_tasks")?;
+        reader.read_nullable_array(&mut self.warmup_tasks, true, version, "warmup_tasks")?;
+        reader.read_nullable_string(&mut self.process_id, true, "process_id")?;
+        reader.read_nullable_structure(&mut self.user_endpoint, version, "user_endpoint")?;
+        reader.read_nullable_array(&mut self.client_tags, true, version, "client_tags")?;
+        reader.read_nullable_array(&mut self.task_offsets, true, version, "task_offsets")?;
+        reader.read_nullable_array(&mut self.task_end_offsets, true, version, "task_end_offsets")?;
+        reader.read_bool(&mut self.shutdown_application, "shutdown_application")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -148,9 +148,9 @@ impl Structure for TaskOffset {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.partition = reader.i32("partition")?;
-        self.offset = reader.i64("offset")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_i32(&mut self.partition, "partition")?;
+        reader.read_i64(&mut self.offset, "offset")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -179,8 +179,8 @@ impl Structure for RequestEndpoint {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -208,8 +208,8 @@ impl Structure for RequestTaskIds {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -237,8 +237,8 @@ impl Structure for Topology {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.epoch = reader.i32("epoch")?;
-        self.subtopologies = reader.array(true, version, "subtopologies")?;
+        reader.read_i32(&mut self.epoch, "epoch")?;
+        reader.read_array(&mut self.subtopologies, true, version, "subtopologies")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -276,13 +276,23 @@ impl Structure for Subtopology {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.source_topics = reader.strings(true, "source_topics")?;
-        self.source_topic_regex = reader.strings(true, "source_topic_regex")?;
-        self.state_changelog_topics = reader.array(true, version, "state_changelog_topics")?;
-        self.repartition_sink_topics = reader.strings(true, "repartition_sink_topics")?;
-        self.repartition_source_topics = reader.array(true, version, "repartition_source_topics")?;
-        self.copartition_groups = reader.array(true, version, "copartition_groups")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_strings(&mut self.source_topics, true, "source_topics")?;
+        reader.read_strings(&mut self.source_topic_regex, true, "source_topic_regex")?;
+        reader.read_array(
+            &mut self.state_changelog_topics,
+            true,
+            version,
+            "state_changelog_topics",
+        )?;
+        reader.read_strings(&mut self.repartition_sink_topics, true, "repartition_sink_topics")?;
+        reader.read_array(
+            &mut self.repartition_source_topics,
+            true,
+            version,
+            "repartition_source_topics",
+        )?;
+        reader.read_array(&mut self.copartition_groups, true, version, "copartition_groups")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -327,9 +337,13 @@ impl Structure for CopartitionGroup {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.source_topics = reader.scalars(true, "source_topics")?;
-        self.source_topic_regex = reader.scalars(true, "source_topic_regex")?;
-        self.repartition_source_topics = reader.scalars(true, "repartition_source_topics")?;
+        reader.read_scalars(&mut self.source_topics, true, "source_topics")?;
+        reader.read_scalars(&mut self.source_topic_regex, true, "source_topic_regex")?;
+        reader.read_scalars(
+            &mut self.repartition_source_topics,
+            true,
+            "repartition_source_topics",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -362,10 +376,10 @@ impl Structure for TopicInfo {
     const LEAST_BYTES: usize = 9;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.i32("partitions")?;
-        self.replication_factor = reader.i16("replication_factor")?;
-        self.topic_configs = reader.array(true, version, "topic_configs")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_i32(&mut self.partitions, "partitions")?;
+        reader.read_i16(&mut self.replication_factor, "replication_factor")?;
+        reader.read_array(&mut self.topic_configs, true, version, "topic_configs")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -395,8 +409,8 @@ impl Structure for KeyValue {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.key = reader.string(true, "key")?;
-        self.value = reader.string(true, "value")?;
+        reader.read_string(&mut self.key, true, "key")?;
+        reader.read_string(&mut self.value, true, "value")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -482,21 +496,25 @@ impl Structure for StreamsGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 34;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
-        self.member_id = reader.string(true, "member_id")?;
-        self.member_epoch = reader.i32("member_epoch")?;
-        self.heartbeat_interval_ms = reader.i32("heartbeat_interval_ms")?;
-        self.acceptable_recovery_lag = reader.i32("acceptable_recovery_lag")?;
-        self.task_offset_interval_ms = reader.i32("task_offset_interval_ms")?;
-        self.status = reader.nullable_array(true, version, "status")?;
-        self.active_tasks = reader.nullable_array(true, version, "active_tasks")?;
-        self.standby_tasks = reader.nullable_array(true, version, "standby_tasks")?;
-        self.warmup_tasks = reader.nullable_array(true, version, "warmup_tasks")?;
-        self.endpoint_information_epoch = reader.i32("endpoint_information_epoch")?;
-        self.partitions_by_user_endpoint =
-            reader.nullable_array(true, version, "partitions_by_user_endpoint")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
+        reader.read_string(&mut self.member_id, true, "member_id")?;
+        reader.read_i32(&mut self.member_epoch, "member_epoch")?;
+        reader.read_i32(&mut self.heartbeat_interval_ms, "heartbeat_interval_ms")?;
+        reader.read_i32(&mut self.acceptable_recovery_lag, "acceptable_recovery_lag")?;
+        reader.read_i32(&mut self.task_offset_interval_ms, "task_offset_interval_ms")?;
+        reader.read_nullable_array(&mut self.status, true, version, "status")?;
+        reader.read_nullable_array(&mut self.active_tasks, true, version, "active_tasks")?;
+        reader.read_nullable_array(&mut self.standby_tasks, true, version, "standby_tasks")?;
+        reader.read_nullable_array(&mut self.warmup_tasks, true, version, "warmup_tasks")?;
+        reader.read_i32(&mut self.endpoint_information_epoch, "endpoint_information_epoch")?;
+        reader.read_nullable_array(
+            &mut self.partitions_by_user_endpoint,
+            true,
+            version,
+            "partitions_by_user_endpoint",
+        )?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -550,9 +568,9 @@ impl Structure for EndpointToPartitions {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.user_endpoint = reader.structure(version, "user_endpoint")?;
-        self.active_partitions = reader.array(true, version, "active_partitions")?;
-        self.standby_partitions = reader.array(true, version, "standby_partitions")?;
+        reader.read_structure(&mut self.user_endpoint, version, "user_endpoint")?;
+        reader.read_array(&mut self.active_partitions, true, version, "active_partitions")?;
+        reader.read_array(&mut self.standby_partitions, true, version, "standby_partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -581,8 +599,8 @@ impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.topic = reader.string(true, "topic")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.topic, true, "topic")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -610,8 +628,8 @@ impl Structure for ResponseEndpoint {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -639,8 +657,8 @@ impl Structure for ResponseTaskIds {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.subtopology_id = reader.string(true, "subtopology_id")?;
-        self.partitions = reader.scalars(true, "partitions")?;
+        reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
+        reader.read_scalars(&mut self.partitions, true, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -668,8 +686,8 @@ impl Structure for Status {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.status_code = reader.i8("status_code")?;
-        self.status_detail = reader.string(true, "status_detail")?;
+        reader.read_i8(&mut self.status_code, "status_code")?;
+        reader.read_string(&mut self.status_detail, true, "status_detail")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

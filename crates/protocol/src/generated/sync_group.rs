@@ -33,17 +33,17 @@ impl Structure for SyncGroupRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.generation_id = reader.i32("generation_id")?;
-        self.member_id = reader.string(flexible, "member_id")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i32(&mut self.generation_id, "generation_id")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
         if version >= 3 {
-            self.group_instance_id = reader.nullable_string(flexible, "group_instance_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, flexible, "group_instance_id")?;
         }
         if version >= 5 {
-            self.protocol_type = reader.nullable_string(true, "protocol_type")?;
-            self.protocol_name = reader.nullable_string(true, "protocol_name")?;
+            reader.read_nullable_string(&mut self.protocol_type, true, "protocol_type")?;
+            reader.read_nullable_string(&mut self.protocol_name, true, "protocol_name")?;
         }
-        self.assignments = reader.array(flexible, version, "assignments")?;
+        reader.read_array(&mut self.assignments, flexible, version, "assignments")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -96,8 +96,8 @@ impl Structure for SyncGroupRequestAssignment {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
-        self.member_id = reader.string(flexible, "member_id")?;
-        self.assignment = reader.bytes(flexible, "assignment")?;
+        reader.read_string(&mut self.member_id, flexible, "member_id")?;
+        reader.read_bytes(&mut self.assignment, flexible, "assignment")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -152,14 +152,14 @@ impl Structure for SyncGroupResponse {
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
         if version >= 1 {
-            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+            reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
         }
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if version >= 5 {
-            self.protocol_type = reader.nullable_string(true, "protocol_type")?;
-            self.protocol_name = reader.nullable_string(true, "protocol_name")?;
+            reader.read_nullable_string(&mut self.protocol_type, true, "protocol_type")?;
+            reader.read_nullable_string(&mut self.protocol_name, true, "protocol_name")?;
         }
-        self.assignment = reader.bytes(flexible, "assignment")?;
+        reader.read_bytes(&mut self.assignment, flexible, "assignment")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -49,16 +49,16 @@ impl Structure for TxnOffsetCommitRequest {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.transactional_id = reader.string(flexible, "transactional_id")?;
-        self.group_id = reader.string(flexible, "group_id")?;
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
+        reader.read_string(&mut self.transactional_id, flexible, "transactional_id")?;
+        reader.read_string(&mut self.group_id, flexible, "group_id")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
         if version >= 3 {
-            self.generation_id = reader.i32("generation_id")?;
-            self.member_id = reader.string(true, "member_id")?;
-            self.group_instance_id = reader.nullable_string(true, "group_instance_id")?;
+            reader.read_i32(&mut self.generation_id, "generation_id")?;
+            reader.read_string(&mut self.member_id, true, "member_id")?;
+            reader.read_nullable_string(&mut self.group_instance_id, true, "group_instance_id")?;
         }
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -107,8 +107,8 @@ impl Structure for TxnOffsetCommitRequestTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -160,12 +160,12 @@ impl Structure for TxnOffsetCommitRequestPartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.partition_index = reader.i32("partition_index")?;
-        self.committed_offset = reader.i64("committed_offset")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i64(&mut self.committed_offset, "committed_offset")?;
         if version >= 2 {
-            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+            reader.read_i32(&mut self.committed_leader_epoch, "committed_leader_epoch")?;
         }
-        self.committed_metadata = reader.nullable_string(flexible, "committed_metadata")?;
+        reader.read_nullable_string(&mut self.committed_metadata, flexible, "committed_metadata")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -222,8 +222,8 @@ impl Structure for TxnOffsetCommitResponse {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.topics = reader.array(flexible, version, "topics")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_array(&mut self.topics, flexible, version, "topics")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -259,8 +259,8 @@ impl Structure for TxnOffsetCommitResponseTopic {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.name = reader.string(flexible, "name")?;
-        self.partitions = reader.array(flexible, version, "partitions")?;
+        reader.read_string(&mut self.name, flexible, "name")?;
+        reader.read_array(&mut self.partitions, flexible, version, "partitions")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }
@@ -296,8 +296,8 @@ impl Structure for TxnOffsetCommitResponsePartition {
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         if flexible {
             reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         }

@@ -33,10 +33,10 @@ impl Structure for UpdateFeaturesRequest {
     const LEAST_BYTES: usize = 6;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.timeout_ms = reader.i32("timeout_ms")?;
-        self.feature_updates = reader.array(true, version, "feature_updates")?;
+        reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
+        reader.read_array(&mut self.feature_updates, true, version, "feature_updates")?;
         if version >= 1 {
-            self.validate_only = reader.bool("validate_only")?;
+            reader.read_bool(&mut self.validate_only, "validate_only")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -87,13 +87,13 @@ impl Structure for FeatureUpdateKey {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.feature = reader.string(true, "feature")?;
-        self.max_version_level = reader.i16("max_version_level")?;
+        reader.read_string(&mut self.feature, true, "feature")?;
+        reader.read_i16(&mut self.max_version_level, "max_version_level")?;
         if version <= 0 {
-            self.allow_downgrade = reader.bool("allow_downgrade")?;
+            reader.read_bool(&mut self.allow_downgrade, "allow_downgrade")?;
         }
         if version >= 1 {
-            self.upgrade_type = reader.i8("upgrade_type")?;
+            reader.read_i8(&mut self.upgrade_type, "upgrade_type")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -162,11 +162,11 @@ impl Structure for UpdateFeaturesResponse {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         if version <= 1 {
-            self.results = reader.array(true, version, "results")?;
+            reader.read_array(&mut self.results, true, version, "results")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -212,9 +212,9 @@ impl Structure for UpdatableFeatureResult {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.feature = reader.string(true, "feature")?;
-        self.error_code = reader.i16("error_code")?;
-        self.error_message = reader.nullable_string(true, "error_message")?;
+        reader.read_string(&mut self.feature, true, "feature")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_nullable_string(&mut self.error_message, true, "error_message")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

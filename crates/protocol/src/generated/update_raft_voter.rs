@@ -42,12 +42,12 @@ impl Structure for UpdateRaftVoterRequest {
     const LEAST_BYTES: usize = 32;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.cluster_id = reader.nullable_string(true, "cluster_id")?;
-        self.current_leader_epoch = reader.i32("current_leader_epoch")?;
-        self.voter_id = reader.i32("voter_id")?;
-        self.voter_directory_id = reader.uuid("voter_directory_id")?;
-        self.listeners = reader.array(true, version, "listeners")?;
-        self.kraft_version_feature = reader.structure(version, "kraft_version_feature")?;
+        reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
+        reader.read_i32(&mut self.current_leader_epoch, "current_leader_epoch")?;
+        reader.read_i32(&mut self.voter_id, "voter_id")?;
+        reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
+        reader.read_array(&mut self.listeners, true, version, "listeners")?;
+        reader.read_structure(&mut self.kraft_version_feature, version, "kraft_version_feature")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -79,8 +79,8 @@ impl Structure for KRaftVersionFeature {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.min_supported_version = reader.i16("min_supported_version")?;
-        self.max_supported_version = reader.i16("max_supported_version")?;
+        reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
+        reader.read_i16(&mut self.max_supported_version, "max_supported_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -110,9 +110,9 @@ impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -155,13 +155,13 @@ impl Structure for UpdateRaftVoterResponse {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 => {
-                    self.current_leader = reader.structure(version, "current_leader")?;
+                    reader.read_structure(&mut self.current_leader, version, "current_leader")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -216,10 +216,10 @@ impl Structure for CurrentLeader {
     const LEAST_BYTES: usize = 14;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.i32("port")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_i32(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -33,11 +33,11 @@ impl Structure for VoteRequest {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.cluster_id = reader.nullable_string(true, "cluster_id")?;
+        reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
         if version >= 1 {
-            self.voter_id = reader.i32("voter_id")?;
+            reader.read_i32(&mut self.voter_id, "voter_id")?;
         }
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -68,8 +68,8 @@ impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -109,17 +109,17 @@ impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 25;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.replica_epoch = reader.i32("replica_epoch")?;
-        self.replica_id = reader.i32("replica_id")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i32(&mut self.replica_epoch, "replica_epoch")?;
+        reader.read_i32(&mut self.replica_id, "replica_id")?;
         if version >= 1 {
-            self.replica_directory_id = reader.uuid("replica_directory_id")?;
-            self.voter_directory_id = reader.uuid("voter_directory_id")?;
+            reader.read_uuid(&mut self.replica_directory_id, "replica_directory_id")?;
+            reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
         }
-        self.last_offset_epoch = reader.i32("last_offset_epoch")?;
-        self.last_offset = reader.i64("last_offset")?;
+        reader.read_i32(&mut self.last_offset_epoch, "last_offset_epoch")?;
+        reader.read_i64(&mut self.last_offset, "last_offset")?;
         if version >= 2 {
-            self.pre_vote = reader.bool("pre_vote")?;
+            reader.read_bool(&mut self.pre_vote, "pre_vote")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -175,13 +175,13 @@ impl Structure for VoteResponse {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.error_code = reader.i16("error_code")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         let mut tags = reader.tags()?;
         while let Some(tag) = reader.next_tag(&mut tags)? {
             match tag {
                 0 if version >= 1 => {
-                    self.node_endpoints = reader.array(true, version, "node_endpoints")?;
+                    reader.read_array(&mut self.node_endpoints, true, version, "node_endpoints")?;
                 }
 
                 _ => reader.unknown_tag(tag, &tags, &mut self.unknown_tagged_fields)?,
@@ -225,9 +225,9 @@ impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.node_id = reader.i32("node_id")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_i32(&mut self.node_id, "node_id")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -256,8 +256,8 @@ impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.topic_name = reader.string(true, "topic_name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.topic_name, true, "topic_name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -291,11 +291,11 @@ impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 16;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
-        self.leader_id = reader.i32("leader_id")?;
-        self.leader_epoch = reader.i32("leader_epoch")?;
-        self.vote_granted = reader.bool("vote_granted")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
+        reader.read_i32(&mut self.leader_id, "leader_id")?;
+        reader.read_i32(&mut self.leader_epoch, "leader_epoch")?;
+        reader.read_bool(&mut self.vote_granted, "vote_granted")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

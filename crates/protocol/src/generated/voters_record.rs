@@ -19,8 +19,8 @@ impl Structure for VotersRecord {
     const LEAST_BYTES: usize = 4;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.version = reader.i16("version")?;
-        self.voters = reader.array(true, version, "voters")?;
+        reader.read_i16(&mut self.version, "version")?;
+        reader.read_array(&mut self.voters, true, version, "voters")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -52,10 +52,10 @@ impl Structure for Voter {
     const LEAST_BYTES: usize = 27;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.voter_id = reader.i32("voter_id")?;
-        self.voter_directory_id = reader.uuid("voter_directory_id")?;
-        self.endpoints = reader.array(true, version, "endpoints")?;
-        self.kraft_version_feature = reader.structure(version, "kraft_version_feature")?;
+        reader.read_i32(&mut self.voter_id, "voter_id")?;
+        reader.read_uuid(&mut self.voter_directory_id, "voter_directory_id")?;
+        reader.read_array(&mut self.endpoints, true, version, "endpoints")?;
+        reader.read_structure(&mut self.kraft_version_feature, version, "kraft_version_feature")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -85,8 +85,8 @@ impl Structure for KRaftVersionFeature {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.min_supported_version = reader.i16("min_supported_version")?;
-        self.max_supported_version = reader.i16("max_supported_version")?;
+        reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
+        reader.read_i16(&mut self.max_supported_version, "max_supported_version")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -116,9 +116,9 @@ impl Structure for Endpoint {
     const LEAST_BYTES: usize = 5;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.host = reader.string(true, "host")?;
-        self.port = reader.u16("port")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_string(&mut self.host, true, "host")?;
+        reader.read_u16(&mut self.port, "port")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Structure for WriteTxnMarkersRequest {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.markers = reader.array(true, version, "markers")?;
+        reader.read_array(&mut self.markers, true, version, "markers")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -53,13 +53,13 @@ impl Structure for WritableTxnMarker {
     const LEAST_BYTES: usize = 17;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.producer_id = reader.i64("producer_id")?;
-        self.producer_epoch = reader.i16("producer_epoch")?;
-        self.transaction_result = reader.bool("transaction_result")?;
-        self.topics = reader.array(true, version, "topics")?;
-        self.coordinator_epoch = reader.i32("coordinator_epoch")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_i16(&mut self.producer_epoch, "producer_epoch")?;
+        reader.read_bool(&mut self.transaction_result, "transaction_result")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
+        reader.read_i32(&mut self.coordinator_epoch, "coordinator_epoch")?;
         if version >= 2 {
-            self.transaction_version = reader.i8("transaction_version")?;
+            reader.read_i8(&mut self.transaction_version, "transaction_version")?;
         }
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
@@ -94,8 +94,8 @@ impl Structure for WritableTxnMarkerTopic {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partition_indexes = reader.scalars(true, "partition_indexes")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_scalars(&mut self.partition_indexes, true, "partition_indexes")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Structure for WriteTxnMarkersResponse {
     const LEAST_BYTES: usize = 2;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.markers = reader.array(true, version, "markers")?;
+        reader.read_array(&mut self.markers, true, version, "markers")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -160,8 +160,8 @@ impl Structure for WritableTxnMarkerResult {
     const LEAST_BYTES: usize = 10;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.producer_id = reader.i64("producer_id")?;
-        self.topics = reader.array(true, version, "topics")?;
+        reader.read_i64(&mut self.producer_id, "producer_id")?;
+        reader.read_array(&mut self.topics, true, version, "topics")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -189,8 +189,8 @@ impl Structure for WritableTxnMarkerTopicResult {
     const LEAST_BYTES: usize = 3;
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
-        self.name = reader.string(true, "name")?;
-        self.partitions = reader.array(true, version, "partitions")?;
+        reader.read_string(&mut self.name, true, "name")?;
+        reader.read_array(&mut self.partitions, true, version, "partitions")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }
@@ -218,8 +218,8 @@ impl Structure for WritableTxnMarkerPartitionResult {
     const LEAST_BYTES: usize = 7;
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
-        self.partition_index = reader.i32("partition_index")?;
-        self.error_code = reader.i16("error_code")?;
+        reader.read_i32(&mut self.partition_index, "partition_index")?;
+        reader.read_i16(&mut self.error_code, "error_code")?;
         reader.unknown_tagged_fields(&mut self.unknown_tagged_fields)?;
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod reader;
+mod structure;
 mod tagged;
 mod uuid;
 pub mod varint;
@@ -13,6 +14,7 @@ mod writer;
 
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use reader::{Reader, TagReader};
+pub use structure::Structure;
 pub use tagged::TaggedFields;
 pub use uuid::{ParseUuidError, Uuid};
 pub use writer::{TagWriter, Writer};
@@ -76,19 +78,4 @@ impl Scalar for Uuid {
 
 mod private {
     pub trait Sealed {}
-}
-
-/// A generated structure: how it is read in place and written.
-///
-/// Public only because [`crate::Message`] builds on it; the generated code alone implements it.
-#[doc(hidden)]
-pub trait Structure: Default {
-    /// The fewest bytes that a value takes on the wire, over all versions.
-    const LEAST_BYTES: usize;
-
-    /// Reads the fields that `version` has into `self`, which holds the defaults.
-    fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError>;
-
-    /// Writes the fields that `version` has.
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::{DecodeError, DecodeErrorKind};
-use super::{STRING_BYTES_MAX, Scalar, Structure, TaggedFields, Uuid, varint};
+use super::{STRING_BYTES_MAX, Scalar, TaggedFields, Uuid, varint};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -22,7 +22,7 @@ pub struct Reader<'a> {
     behind: usize,
     total: usize,
     /// The least that the outstanding elements of the arrays being read take, of `rest`.
-    owed: usize,
+    pub(super) owed: usize,
     source: Option<&'a Bytes>,
 }
 
@@ -312,6 +312,14 @@ impl<'a> Reader<'a> {
         Ok(usize::try_from(length).ok())
     }
 
+    /// Reads how many elements an array has that cannot be null; see [`nullable_count`](Self::nullable_count).
+    pub fn count(&mut self, flexible: bool, least_bytes: usize, field: &'static str) -> Result<usize> {
+        match self.nullable_count(flexible, least_bytes, field)? {
+            Some(count) => Ok(count),
+            None => Err(self.unexpected_null(field)),
+        }
+    }
+
     /// Reads how many elements an array has, none for null.
     ///
     /// The count is refused unless the bytes that remain can hold so many elements of `least_bytes` (not 0).
@@ -373,10 +381,20 @@ impl<'a> Reader<'a> {
 
     /// Reads an array of strings, or null.
     pub fn nullable_strings(&mut self, flexible: bool, field: &'static str) -> Result<Option<Vec<String>>> {
-        self.elements(flexible, if flexible { 1 } else { 2 }, field, |reader, item| {
-            *item = reader.string(flexible, "")?;
-            Ok(())
-        })
+        let least_bytes = if flexible { 1 } else { 2 };
+        let Some(count) = self.nullable_count(flexible, least_bytes, field)? else {
+            return Ok(None);
+        };
+        self.owed += count * least_bytes;
+        let mut items = Vec::with_capacity(count);
+        for index in 0..count {
+            self.owed -= least_bytes;
+            items.push(
+                self.string(flexible, "")
+                    .map_err(|error| error.in_element(field, index))?,
+            );
+        }
+        Ok(Some(items))
     }
 
     /// Reads an array of bytes.
@@ -393,21 +411,7 @@ impl<'a> Reader<'a> {
         flexible: bool,
         field: &'static str,
     ) -> Result<Option<Vec<Bytes>>> {
-        self.elements(flexible, if flexible { 1 } else { 4 }, field, |reader, item| {
-            *item = reader.bytes(flexible, "")?;
-            Ok(())
-        })
-    }
-
-    /// Reads an array whose elements `read` fills in.
-    #[inline]
-    fn elements<T: Default>(
-        &mut self,
-        flexible: bool,
-        least_bytes: usize,
-        field: &'static str,
-        mut read: impl FnMut(&mut Self, &mut T) -> Result<()>,
-    ) -> Result<Option<Vec<T>>> {
+        let least_bytes = if flexible { 1 } else { 4 };
         let Some(count) = self.nullable_count(flexible, least_bytes, field)? else {
             return Ok(None);
         };
@@ -415,62 +419,12 @@ impl<'a> Reader<'a> {
         let mut items = Vec::with_capacity(count);
         for index in 0..count {
             self.owed -= least_bytes;
-            items.push(T::default());
-            // The element that was just pushed.
-            if let Some(item) = items.last_mut() {
-                read(self, item).map_err(|error| error.in_element(field, index))?;
-            }
+            items.push(
+                self.bytes(flexible, "")
+                    .map_err(|error| error.in_element(field, index))?,
+            );
         }
         Ok(Some(items))
-    }
-
-    /// Reads an array of structures.
-    #[doc(hidden)]
-    pub fn array<T: Structure>(
-        &mut self,
-        flexible: bool,
-        version: i16,
-        field: &'static str,
-    ) -> Result<Vec<T>> {
-        match self.nullable_array(flexible, version, field)? {
-            Some(items) => Ok(items),
-            None => Err(self.unexpected_null(field)),
-        }
-    }
-
-    /// Reads an array of structures, or null.
-    #[doc(hidden)]
-    pub fn nullable_array<T: Structure>(
-        &mut self,
-        flexible: bool,
-        version: i16,
-        field: &'static str,
-    ) -> Result<Option<Vec<T>>> {
-        self.elements(flexible, T::LEAST_BYTES, field, |reader, item: &mut T| {
-            item.read(reader, version)
-        })
-    }
-
-    /// Reads a structure that is a field.
-    #[doc(hidden)]
-    pub fn structure<T: Structure>(&mut self, version: i16, field: &'static str) -> Result<T> {
-        let mut value = T::default();
-        value.read(self, version).map_err(|error| error.in_field(field))?;
-        Ok(value)
-    }
-
-    /// Reads a structure that is a field, or null; a byte before it tells.
-    #[doc(hidden)]
-    pub fn nullable_structure<T: Structure>(
-        &mut self,
-        version: i16,
-        field: &'static str,
-    ) -> Result<Option<T>> {
-        if self.i8(field)? < 0 {
-            Ok(None)
-        } else {
-            self.structure(version, field).map(Some)
-        }
     }
 
     /// Reads the tagged fields of a structure that knows none.

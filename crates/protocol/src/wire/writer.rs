@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::{EncodeError, EncodeErrorKind};
-use super::{STRING_BYTES_MAX, Scalar, Structure, TaggedFields, Uuid, varint};
+use super::{STRING_BYTES_MAX, Scalar, TaggedFields, Uuid, varint};
 
 type Result<T> = std::result::Result<T, EncodeError>;
 
@@ -308,68 +308,6 @@ impl Writer {
         match values {
             Some(values) => self.bytes_array(flexible, values, field),
             None => self.null(flexible, nullable, field),
-        }
-    }
-
-    /// Writes an array of structures.
-    #[doc(hidden)]
-    pub fn array<T: Structure>(
-        &mut self,
-        flexible: bool,
-        values: &[T],
-        version: i16,
-        field: &'static str,
-    ) -> Result<()> {
-        self.count(flexible, values.len(), field)?;
-        for (index, value) in values.iter().enumerate() {
-            value
-                .write(self, version)
-                .map_err(|error| error.in_element(field, index))?;
-        }
-        Ok(())
-    }
-
-    /// Writes an array of structures, or null where `nullable`.
-    #[doc(hidden)]
-    pub fn nullable_array<T: Structure>(
-        &mut self,
-        flexible: bool,
-        nullable: bool,
-        values: Option<&[T]>,
-        version: i16,
-        field: &'static str,
-    ) -> Result<()> {
-        match values {
-            Some(values) => self.array(flexible, values, version, field),
-            None => self.null(flexible, nullable, field),
-        }
-    }
-
-    /// Writes a structure that is a field.
-    #[doc(hidden)]
-    pub fn structure<T: Structure>(&mut self, value: &T, version: i16, field: &'static str) -> Result<()> {
-        value.write(self, version).map_err(|error| error.in_field(field))
-    }
-
-    /// Writes a structure that is a field, or null where `nullable`; a byte before it tells.
-    #[doc(hidden)]
-    pub fn nullable_structure<T: Structure>(
-        &mut self,
-        nullable: bool,
-        value: Option<&T>,
-        version: i16,
-        field: &'static str,
-    ) -> Result<()> {
-        match value {
-            Some(value) => {
-                self.i8(1);
-                self.structure(value, version, field)
-            }
-            None if nullable => {
-                self.i8(-1);
-                Ok(())
-            }
-            None => Err(unexpected_null(field)),
         }
     }
 
