@@ -113,7 +113,9 @@ impl Session {
         now: Time,
     ) -> Result<Bytes, SendError> {
         let correlation_id = self.correlation_id_next;
-        let header = headers.write(request, correlation_id).ok_or(SendError::TooLong)?;
+        let header = headers
+            .write(request, correlation_id)
+            .ok_or(SendError::TooLong)?;
         self.correlation_id_next = match correlation_id.wrapping_add(1) {
             CORRELATION_ID_RESERVED => i32::MIN,
             next => next,
@@ -210,7 +212,10 @@ impl Session {
 
     /// The outstanding request whose deadline comes first.
     pub(crate) fn most_urgent(&self) -> Option<(&Outstanding, Time)> {
-        let request = self.outstanding.iter().min_by_key(|request| request.deadline)?;
+        let request = self
+            .outstanding
+            .iter()
+            .min_by_key(|request| request.deadline)?;
         Some((request, request.deadline))
     }
 
@@ -239,4 +244,73 @@ fn skip_tagged_fields(frame: &mut Bytes) -> Result<(), NetworkErrorKind> {
     let header_bytes = reader.offset();
     frame.advance(header_bytes);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids of the next two requests of a session that would use `next`.
+    fn ids_after(next: i32) -> [i32; 2] {
+        let mut session = Session {
+            correlation_id_next: next,
+            ..Session::default()
+        };
+        let mut headers = HeaderWriter::new(None);
+        let request = OutgoingRequest {
+            id: 1,
+            api_key: 3,
+            api_version: 0,
+            flexible: false,
+            body: crate::Segments::new(),
+            expects_response: true,
+            timeout: Duration::from_secs(1),
+        };
+        [(); 2].map(|()| {
+            let header = session
+                .send(Purpose::Client(1), &request, &mut headers, Time::ZERO)
+                .unwrap();
+            assert_eq!(
+                (header.len(), &header[12..]),
+                (14, &[0xff; 2][..]),
+                "a null client id"
+            );
+            i32::from_be_bytes(*header[8..].first_chunk().unwrap())
+        })
+    }
+
+    #[test]
+    fn correlation_ids_leave_out_those_of_sasl() {
+        assert_eq!(ids_after(0), [0, 1]);
+        assert_eq!(ids_after(2_147_483_638), [2_147_483_638, 2_147_483_639]);
+        assert_eq!(ids_after(2_147_483_639), [2_147_483_639, -2_147_483_648]);
+        assert_eq!(ids_after(-1), [-1, 0]);
+    }
+
+    #[test]
+    fn many_headers_come_out_of_one_block() {
+        let mut headers = HeaderWriter::new(Some("me"));
+        let request = |bytes: usize| OutgoingRequest {
+            id: 1,
+            api_key: 0,
+            api_version: 9,
+            flexible: true,
+            body: Bytes::from(vec![0; bytes]).into(),
+            expects_response: true,
+            timeout: Duration::ZERO,
+        };
+        for id in 0..1_000 {
+            let header = headers.write(&request(id), id as i32).unwrap();
+            assert_eq!(
+                header,
+                [
+                    &(13 + id as u32).to_be_bytes()[..],
+                    b"\0\0\0\x09",
+                    &(id as u32).to_be_bytes(),
+                    b"\0\x02me\0"
+                ]
+                .concat()
+            );
+        }
+    }
 }
