@@ -313,6 +313,7 @@ fn sender_config(config: &Config) -> SenderConfig {
             config::Acks::Leader => Acks::Leader,
             config::Acks::All => Acks::All,
         },
+        idempotent: config.enable_idempotence(),
         linger: config.linger(),
         retries: config.retries(),
         retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),

@@ -34,6 +34,9 @@ pub struct SenderConfig {
     pub bootstrap: Vec<Address>,
     /// `acks`.
     pub acks: Acks,
+    /// `enable.idempotence`: whether batches carry a producer id and sequences, so that the broker appends each once and
+    /// keeps their order although several are in flight. Needs [`Acks::All`].
+    pub idempotent: bool,
     /// `linger.ms`: how long a batch that is not full waits for more records.
     pub linger: Duration,
     /// `retries`: how often a batch is sent again after a retriable error.
@@ -61,6 +64,7 @@ impl Default for SenderConfig {
         SenderConfig {
             bootstrap: Vec::new(),
             acks: Acks::All,
+            idempotent: true,
             linger: Duration::from_millis(5),
             retries: i32::MAX as u32,
             retry_backoff: (Duration::from_millis(100), Duration::from_millis(1_000)),

@@ -150,12 +150,8 @@ impl Handle {
         match self.choose(topic, layout, record)? {
             Some(number) => {
                 let partition = &layout.partitions[number];
-                let appended = partition.append(
-                    &self.shared.accumulator,
-                    &encoded,
-                    permits.as_deref_mut(),
-                    &*self.shared.clock,
-                );
+                let appended =
+                    partition.append(&self.shared.accumulator, &encoded, permits, &*self.shared.clock);
                 self.appended(appended)
             }
             None => self.append_sticky(topic, layout, &encoded, permits),

@@ -38,6 +38,7 @@ pub(crate) enum Link {
 pub(crate) struct Versions {
     pub(crate) produce: Option<i16>,
     pub(crate) metadata: Option<i16>,
+    pub(crate) init_producer_id: Option<i16>,
 }
 
 #[derive(Debug)]

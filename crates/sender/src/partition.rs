@@ -2,13 +2,21 @@
 
 use ottla_accumulator::{Inspection, Partition, Persistence, SealedBatch};
 use ottla_time::Time;
+use ottla_transactions::{Sequences, Stamp};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// How many batches of a partition may be in flight: as many as a broker remembers of each producer, so that it knows a
+/// repeated one again.
+pub(crate) const IN_FLIGHT_MAX: usize = 5;
 
 /// A sealed batch and its history.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) batch: SealedBatch,
+    /// Its numbers, from the first attempt on.
+    pub(crate) stamp: Option<Stamp>,
     /// How often it was sent.
     pub(crate) attempts: u32,
     /// Not to be sent again before this.
@@ -23,6 +31,7 @@ impl Pending {
     pub(crate) fn new(batch: SealedBatch) -> Pending {
         Pending {
             batch,
+            stamp: None,
             attempts: 0,
             not_before: Time::ZERO,
             maybe_persisted: false,
@@ -54,8 +63,10 @@ pub(crate) struct PartitionState {
     pub(crate) sealing: bool,
     /// Sealed batches, in order; the first may be a retry.
     pub(crate) pending: VecDeque<Pending>,
-    /// The request that carries its batch: no other batch is sent meanwhile.
-    pub(crate) in_flight: Option<u64>,
+    /// The requests that carry its batches, in order.
+    pub(crate) in_flight: SmallVec<[u64; IN_FLIGHT_MAX]>,
+    /// The numbering of its batches, if the producer is idempotent and something was sent.
+    pub(crate) sequences: Option<Sequences>,
     /// The node in whose queue of ready partitions it stands.
     pub(crate) in_ready_queue: Option<i32>,
     /// Its place in the list of partitions that merely linger.
@@ -76,7 +87,8 @@ impl PartitionState {
             queued: Inspection::default(),
             sealing: false,
             pending: VecDeque::new(),
-            in_flight: None,
+            in_flight: SmallVec::new(),
+            sequences: None,
             in_ready_queue: None,
             lingering_at: None,
             due_armed: Time::MAX,
@@ -87,6 +99,25 @@ impl PartitionState {
     /// Whether there is anything that is not resolved yet, apart from what is in flight.
     pub(crate) fn has_work(&self) -> bool {
         !self.pending.is_empty() || self.sealing || self.queued.oldest.is_some()
+    }
+
+    /// How many batches may be in flight now. Without sequences only one: two could change places in a retry.
+    pub(crate) fn window(&self, idempotent: bool) -> usize {
+        match &self.sequences {
+            Some(sequences) if idempotent && !sequences.is_probing() => IN_FLIGHT_MAX,
+            _ => 1,
+        }
+    }
+
+    /// Puts a batch back that was not appended, or may not have been: in the order of its numbers.
+    pub(crate) fn put_back(&mut self, pending: Pending) {
+        let behind = |other: &Pending| match (&other.stamp, &pending.stamp) {
+            (Some(other), Some(stamp)) => stamp.is_before(other),
+            // What was never sent comes after all that was.
+            (None, _) | (Some(_), None) => true,
+        };
+        let at = self.pending.iter().position(behind).unwrap_or(self.pending.len());
+        self.pending.insert(at, pending);
     }
 
     /// When the oldest batch that waits was created.

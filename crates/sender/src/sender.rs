@@ -1,6 +1,7 @@
 //! The state machine.
 
 mod dispatch;
+mod identity;
 mod metadata;
 mod outcome;
 
@@ -39,6 +40,7 @@ pub struct Sender {
     metadata_blocked: bool,
     actions: VecDeque<Action>,
     retry_backoff: ExponentialBackoff,
+    producer_id: identity::ProducerId,
     random: fastrand::Rng,
     sealer: Sealer,
     /// The deadline of a close.
@@ -55,6 +57,10 @@ enum InFlight {
         batches: Vec<(usize, Pending)>,
     },
     Metadata {
+        node: i32,
+        version: i16,
+    },
+    ProducerId {
         node: i32,
         version: i16,
     },
@@ -96,6 +102,7 @@ impl Sender {
             metadata_blocked: false,
             actions: VecDeque::new(),
             retry_backoff,
+            producer_id: identity::ProducerId::default(),
             random: fastrand::Rng::with_seed(seed),
             sealer,
             closing: None,
@@ -129,6 +136,7 @@ impl Sender {
             self.fire(at, timer, now);
         }
         self.refresh_metadata(now);
+        self.refresh_producer_id(now);
         self.dispatch(now);
         self.finish_if_done(now);
     }
@@ -155,6 +163,7 @@ impl Sender {
             .min();
         [
             self.timers.next(),
+            self.producer_id_timeout(),
             metadata,
             throttled,
             self.closing,
@@ -269,16 +278,21 @@ impl Sender {
     fn evaluate(&mut self, slot: usize, now: Time) {
         self.expire(slot, now);
         self.seal_ahead(slot);
+        if !self.is_numbered(slot) {
+            return self.stop_lingering(slot);
+        }
         let state = &self.partitions[slot];
-        let wait_until = if !state.has_work() || state.in_flight.is_some() || state.in_ready_queue.is_some() {
-            None
-        } else if let Some(first) = state.pending.front() {
-            Some(first.not_before)
-        } else if state.sealing {
-            None
-        } else {
-            Some(self.linger_ends(slot))
-        };
+        let window = state.window(self.shared.config.idempotent);
+        let wait_until =
+            if !state.has_work() || state.in_flight.len() >= window || state.in_ready_queue.is_some() {
+                None
+            } else if let Some(first) = state.pending.front() {
+                Some(first.not_before)
+            } else if state.sealing {
+                None
+            } else {
+                Some(self.linger_ends(slot))
+            };
         let Some(wait_until) = wait_until else {
             return self.stop_lingering(slot);
         };
@@ -374,19 +388,23 @@ impl Sender {
         // Subtraction saturates at the origin: in the first moments nothing is old enough.
         let is_old = |created: Time| created <= deadline && created + timeout <= now;
         let mut oldest = None;
-        if let Some(id) = state.in_flight
-            && let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(&id)
-        {
-            let pending = batches.iter().find(|(other, _)| *other == slot);
-            if let Some((_, pending)) = pending.filter(|(_, pending)| !pending.batch.is_complete()) {
-                // It lives on without its deliveries until the connection is done with its bytes.
-                if is_old(pending.batch.created()) {
-                    pending
-                        .batch
-                        .fail(expired(pending, Persistence::PossiblyPersisted));
-                } else {
-                    oldest = Some(pending.batch.created());
-                }
+        for id in &state.in_flight {
+            let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(id) else {
+                continue;
+            };
+            let Some((_, pending)) = batches.iter().find(|(other, _)| *other == slot) else {
+                continue;
+            };
+            if pending.batch.is_complete() {
+                continue;
+            }
+            // It lives on without its deliveries until the connection is done with its bytes.
+            if is_old(pending.batch.created()) {
+                pending
+                    .batch
+                    .fail(expired(pending, Persistence::PossiblyPersisted));
+            } else {
+                oldest = oldest.or(Some(pending.batch.created()));
             }
         }
         while let Some(first) = state
@@ -395,6 +413,9 @@ impl Sender {
             .filter(|first| is_old(first.batch.created()))
         {
             first.batch.fail(expired(first, first.persistence()));
+            if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &first.stamp) {
+                sequences.give_up(stamp);
+            }
             state.pending.pop_front();
         }
         if state.queued.oldest.is_some_and(is_old) {

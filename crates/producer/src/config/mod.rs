@@ -49,7 +49,7 @@ pub use definition::{Allowed, Definition, Importance, KeyType, Meaning, Preset};
 pub use endpoint::BootstrapServer;
 pub use error::{ConfigError, Origin, Warning};
 pub use ottla_partitioning::LibrdkafkaScheme;
-pub use ottla_protocol::compression::{Codec, Compression};
+pub use ottla_protocol::compression::{Codec, CodecError, Compression};
 pub use password::Password;
 pub use properties::{Properties, PropertiesError, Property};
 pub use reference::markdown;

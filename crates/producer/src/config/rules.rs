@@ -1,9 +1,7 @@
 //! Rules between keys: what Java's `ProducerConfig` and `KafkaProducer` check and adjust after each value was read.
 
-use super::definition::Meaning;
 use super::error::{ConfigError, Warning};
 use super::settings::{Reading, Settings};
-use super::table::IDEMPOTENCE;
 use super::value::Value;
 use std::fmt;
 
@@ -37,10 +35,6 @@ pub(super) fn apply(reading: &mut Reading) {
 
 /// Whether what is sent has sequences: asked for or by default, and nothing else in the way.
 pub(super) fn idempotence_in_effect(settings: &Settings) -> bool {
-    IDEMPOTENCE == Meaning::Used && idempotence_wanted(settings)
-}
-
-fn idempotence_wanted(settings: &Settings) -> bool {
     settings.boolean(ENABLE_IDEMPOTENCE) && idempotence_obstacle(settings).is_none()
 }
 
@@ -96,7 +90,7 @@ fn idempotence(reading: &mut Reading) {
 
 fn transactions(reading: &mut Reading) {
     let settings = &reading.settings;
-    if settings.is_set(TRANSACTIONAL_ID) && !idempotence_wanted(settings) {
+    if settings.is_set(TRANSACTIONAL_ID) && !idempotence_in_effect(settings) {
         let obstacle = match idempotence_obstacle(settings) {
             Some(key) if settings.boolean(ENABLE_IDEMPOTENCE) => key,
             _ => ENABLE_IDEMPOTENCE,

@@ -17,10 +17,6 @@ pub fn definition(name: &str) -> Option<&'static Definition> {
     Some(&DEFINITIONS[position])
 }
 
-/// Idempotent sends are not there yet, and only asking for them by name is refused. Once they stand, this is
-/// [`Meaning::Used`] and nothing else here changes.
-pub(super) const IDEMPOTENCE: Meaning = Partly(&["false"]);
-
 const fn key(
     name: &'static str,
     kind: KeyType,
@@ -83,7 +79,7 @@ pub static DEFINITIONS: &[Definition] = &[
     key("delivery.timeout.ms", Int, Is("120000"), Medium, AtLeast(0), Used,
         "The outcome of a record is known within this time after `send`: waiting, sending and retrying together. At \
          least `linger.ms` + `request.timeout.ms`."),
-    key("enable.idempotence", Boolean, Is("true"), Low, Any, IDEMPOTENCE,
+    key("enable.idempotence", Boolean, Is("true"), Low, Any, Used,
         "Each record is in the log once and in order, whatever is retried. Needs `acks=all`, `retries` above 0 and at \
          most 5 requests in flight."),
     key("enable.metrics.push", Boolean, Is("true"), Low, Any, Partly(&["false"]),

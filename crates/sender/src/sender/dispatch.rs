@@ -5,6 +5,7 @@ use crate::node::Versions;
 use crate::partition::Pending;
 use crate::produce::{self, Part, TopicParts};
 use crate::{Acks, Action, ApiRange, Request, SealJob};
+use ottla_accumulator::BatchIdentity;
 use ottla_protocol::ApiKey;
 use ottla_protocol::compression::Compression;
 use ottla_protocol::wire::Uuid;
@@ -13,12 +14,15 @@ use std::sync::Arc;
 
 /// The versions of Metadata that this client speaks; 0 cannot ask for no topic.
 const METADATA_VERSIONS: (i16, i16) = (1, 13);
+/// The versions of InitProducerId that this client speaks; 6 is for two-phase commit and not stable.
+const INIT_PRODUCER_ID_VERSIONS: (i16, i16) = (0, 5);
 
 /// The highest versions that both sides speak.
 pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions {
     let mut versions = Versions {
         produce: None,
         metadata: None,
+        init_producer_id: None,
     };
     for range in ranges {
         let highest = |(min, max): (i16, i16)| {
@@ -29,6 +33,8 @@ pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions 
             versions.produce = highest((produce::VERSION_MIN, produce::VERSION_MAX));
         } else if range.key == ApiKey::METADATA.0 {
             versions.metadata = highest(METADATA_VERSIONS);
+        } else if range.key == ApiKey::INIT_PRODUCER_ID.0 {
+            versions.init_producer_id = highest(INIT_PRODUCER_ID_VERSIONS);
         }
     }
     versions
@@ -80,7 +86,11 @@ impl Sender {
             if let Some(parts) = topics.last_mut() {
                 parts.parts.push(Part {
                     partition: state.queue.number(),
-                    header: pending.batch.header(None),
+                    header: pending.batch.header(pending.stamp.map(|stamp| BatchIdentity {
+                        producer_id: stamp.producer_id,
+                        producer_epoch: stamp.producer_epoch,
+                        base_sequence: stamp.base_sequence,
+                    })),
                     payload: pending.batch.payload().to_vec(),
                 });
             }
@@ -103,8 +113,9 @@ impl Sender {
             expects_response: config.acks != Acks::None,
             timeout,
         };
-        for (slot, _) in &batches {
-            self.partitions[*slot].in_flight = Some(request.id);
+        let slots: Vec<usize> = batches.iter().map(|(slot, _)| *slot).collect();
+        for &slot in &slots {
+            self.partitions[slot].in_flight.push(request.id);
         }
         self.in_flight.insert(
             request.id,
@@ -115,6 +126,10 @@ impl Sender {
             },
         );
         self.send(id, request);
+        // The next batch of a partition may follow at once, if its window is open.
+        for slot in slots {
+            self.evaluate(slot, now);
+        }
         true
     }
 
@@ -161,6 +176,9 @@ impl Sender {
             size += len;
             if let Some(mut pending) = state.pending.pop_front() {
                 pending.attempts += 1;
+                if let (Some(sequences), None) = (&mut state.sequences, pending.stamp) {
+                    pending.stamp = Some(sequences.stamp(pending.batch.record_count()));
+                }
                 batches.push((slot, pending));
             }
         }

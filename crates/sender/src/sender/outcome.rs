@@ -33,14 +33,15 @@ impl Sender {
         };
         match request {
             InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
+            InFlight::ProducerId { version, .. } => self.handle_producer_id(version, &body, now),
             InFlight::Produce { version, batches, .. } => {
                 let answer = ProduceResponse::decode(&mut Reader::from_bytes(&body), version);
                 match answer {
-                    Ok(answer) => self.handle_produced(node, answer, batches, now),
+                    Ok(answer) => self.handle_produced(node, id, answer, batches, now),
                     Err(error) => {
                         let error: Arc<str> =
                             format!("the broker's answer to Produce makes no sense: {error}").into();
-                        self.no_answer(batches, &error, true, now);
+                        self.no_answer(id, batches, &error, true, now);
                     }
                 }
             }
@@ -54,7 +55,7 @@ impl Sender {
         };
         for (slot, pending) in batches {
             pending.batch.complete(-1, -1);
-            self.settle(slot, now);
+            self.settle(slot, id, now);
         }
     }
 
@@ -65,13 +66,16 @@ impl Sender {
         };
         match request {
             InFlight::Metadata { .. } => self.metadata_failed(now),
-            InFlight::Produce { batches, .. } => self.no_answer(batches, &error.into(), written, now),
+            InFlight::ProducerId { .. } => self.producer_id_failed(now),
+            InFlight::Produce { batches, .. } => self.no_answer(id, batches, &error.into(), written, now),
         }
     }
 
     fn take_request(&mut self, node: i32, id: u64) -> Option<InFlight> {
         let request = self.in_flight.remove(&id)?;
-        let (InFlight::Produce { node: sent_to, .. } | InFlight::Metadata { node: sent_to, .. }) = &request;
+        let (InFlight::Produce { node: sent_to, .. }
+        | InFlight::Metadata { node: sent_to, .. }
+        | InFlight::ProducerId { node: sent_to, .. }) = &request;
         debug_assert_eq!(*sent_to, node, "request {id} came back from another node");
         if let Some(node) = self.nodes.get_mut(sent_to) {
             node.in_flight = node.in_flight.saturating_sub(1);
@@ -88,6 +92,7 @@ impl Sender {
     fn handle_produced(
         &mut self,
         node: i32,
+        id: u64,
         answer: ProduceResponse,
         batches: Vec<(usize, Pending)>,
         now: Time,
@@ -107,13 +112,14 @@ impl Sender {
             };
             for partition in topic.partition_responses {
                 if let Some((slot, pending)) = waiting.remove(&(index, partition.index)) {
-                    self.handle_partition(slot, pending, partition, now);
+                    self.handle_partition(slot, id, pending, partition, now);
                 }
             }
         }
         // A broker that leaves a partition out has told nothing about it.
         let left_out = waiting.into_values().collect();
         self.no_answer(
+            id,
             left_out,
             &"the broker's answer leaves the partition out".into(),
             true,
@@ -132,6 +138,7 @@ impl Sender {
     fn handle_partition(
         &mut self,
         slot: usize,
+        id: u64,
         pending: Pending,
         answer: PartitionProduceResponse,
         now: Time,
@@ -142,12 +149,19 @@ impl Sender {
                 pending
                     .batch
                     .complete(answer.base_offset, answer.log_append_time_ms);
-                return self.settle(slot, now);
+                return self.acked(slot, id, &pending, now);
             }
             // It was appended before: the offset is not known any more.
             ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 pending.batch.complete(-1, -1);
-                return self.settle(slot, now);
+                return self.acked(slot, id, &pending, now);
+            }
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            | ErrorCode::UNKNOWN_PRODUCER_ID
+            | ErrorCode::INVALID_PRODUCER_EPOCH
+                if pending.stamp.is_some() =>
+            {
+                return self.out_of_order(slot, id, pending, code, now);
             }
             _ => {}
         }
@@ -160,10 +174,10 @@ impl Sender {
             self.learn_leader(slot, hint.leader_id, hint.leader_epoch, now);
         }
         if !code.is_retriable() && !answer.record_errors.is_empty() {
-            self.reject(slot, pending, code, answer, now);
+            self.reject(slot, id, pending, code, answer, now);
         } else {
             let message = answer.error_message;
-            self.attempt_failed(slot, pending, Trouble::Answer { code, message }, now);
+            self.attempt_failed(slot, id, pending, Trouble::Answer { code, message }, now);
         }
     }
 
@@ -171,6 +185,7 @@ impl Sender {
     fn reject(
         &mut self,
         slot: usize,
+        id: u64,
         pending: Pending,
         code: ErrorCode,
         answer: PartitionProduceResponse,
@@ -191,21 +206,86 @@ impl Sender {
             .clone()
             .with_detail(format!("{count} other records of the same batch were refused"));
         pending.batch.reject(culprits, others);
-        self.settle(slot, now);
+        self.give_up(slot, &pending);
+        self.settle(slot, id, now);
     }
 
-    fn no_answer(&mut self, batches: Vec<(usize, Pending)>, error: &Arc<str>, written: bool, now: Time) {
+    fn acked(&mut self, slot: usize, id: u64, pending: &Pending, now: Time) {
+        if let (Some(sequences), Some(stamp)) = (&mut self.partitions[slot].sequences, &pending.stamp) {
+            sequences.acked(stamp);
+        }
+        self.settle(slot, id, now);
+    }
+
+    /// The batch will not be sent again: what is numbered after it may be refused for that.
+    fn give_up(&mut self, slot: usize, pending: &Pending) {
+        if let (Some(sequences), Some(stamp)) = (&mut self.partitions[slot].sequences, &pending.stamp) {
+            sequences.give_up(stamp);
+        }
+    }
+
+    /// The broker says that something before this batch is missing, or that it does not know the producer.
+    ///
+    /// That it was not appended in this attempt is certain. If something before it is only late, it is sent again. If
+    /// nothing is, or the numbering is broken, it goes on under a new epoch, unless an earlier attempt may have reached
+    /// the log: then nobody can know, and sending it under a new identity might duplicate it (Java does).
+    fn out_of_order(&mut self, slot: usize, id: u64, mut pending: Pending, code: ErrorCode, now: Time) {
+        let state = &mut self.partitions[slot];
+        if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &pending.stamp)
+            && sequences.is_expected(stamp)
+        {
+            sequences.lose(stamp);
+        }
+        let intact = state
+            .sequences
+            .as_ref()
+            .is_some_and(|sequences| !sequences.is_broken());
+        pending.last_error = Some(code.to_string().into());
+        if pending.batch.is_complete() {
+            self.give_up(slot, &pending);
+        } else if !intact && pending.maybe_persisted {
+            let failure = DeliveryFailure::new(FailureKind::Broker(code), pending.persistence());
+            pending
+                .batch
+                .fail(failure.with_detail("an earlier attempt may have been appended"));
+            self.give_up(slot, &pending);
+        } else {
+            if intact {
+                pending.not_before = now + self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
+            }
+            self.put_back(slot, pending);
+        }
+        self.settle(slot, id, now);
+    }
+
+    /// To be sent again: from now on one batch at a time, until the broker takes one.
+    fn put_back(&mut self, slot: usize, pending: Pending) {
+        let state = &mut self.partitions[slot];
+        if let Some(sequences) = &mut state.sequences {
+            sequences.probe();
+        }
+        state.put_back(pending);
+    }
+
+    fn no_answer(
+        &mut self,
+        id: u64,
+        batches: Vec<(usize, Pending)>,
+        error: &Arc<str>,
+        written: bool,
+        now: Time,
+    ) {
         for (slot, pending) in batches {
             let trouble = Trouble::NoAnswer {
                 error: Arc::clone(error),
                 written,
             };
-            self.attempt_failed(slot, pending, trouble, now);
+            self.attempt_failed(slot, id, pending, trouble, now);
         }
     }
 
     /// Sends the batch again later, or fails it.
-    fn attempt_failed(&mut self, slot: usize, mut pending: Pending, trouble: Trouble, now: Time) {
+    fn attempt_failed(&mut self, slot: usize, id: u64, mut pending: Pending, trouble: Trouble, now: Time) {
         let config = &self.shared.config;
         let (retriable, kind, refresh) = match &trouble {
             Trouble::Answer { code, .. } => {
@@ -226,27 +306,29 @@ impl Sender {
         let too_old = pending.batch.created() + config.delivery_timeout <= now;
         if pending.batch.is_complete() {
             // It expired while it was in flight; its deliveries know.
+            self.give_up(slot, &pending);
         } else if !retriable || pending.attempts > config.retries {
             let failure = DeliveryFailure::new(kind, pending.persistence());
             pending.batch.fail(DeliveryFailure {
                 detail: trouble.detail(),
                 ..failure
             });
+            self.give_up(slot, &pending);
         } else if too_old {
             pending
                 .batch
                 .fail(super::expired(&pending, pending.persistence()));
+            self.give_up(slot, &pending);
         } else {
-            let backoff = self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
-            pending.not_before = now + backoff;
-            self.partitions[slot].pending.push_front(pending);
+            pending.not_before = now + self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
+            self.put_back(slot, pending);
         }
-        self.settle(slot, now);
+        self.settle(slot, id, now);
     }
 
-    /// Nothing of the partition is in flight any more.
-    fn settle(&mut self, slot: usize, now: Time) {
-        self.partitions[slot].in_flight = None;
+    /// The request carries nothing of the partition any more.
+    fn settle(&mut self, slot: usize, id: u64, now: Time) {
+        self.partitions[slot].in_flight.retain(|other| *other != id);
         self.look(slot, now);
     }
 }

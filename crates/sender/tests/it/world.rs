@@ -8,7 +8,7 @@ use ottla_protocol::messages::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use ottla_protocol::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
-use ottla_protocol::messages::{MetadataResponse, ProduceRequest, ProduceResponse};
+use ottla_protocol::messages::{InitProducerIdResponse, MetadataResponse, ProduceRequest, ProduceResponse};
 use ottla_protocol::records::RecordBatch;
 use ottla_protocol::wire::{Reader, Writer};
 use ottla_protocol::{ApiKey, ErrorCode, Message};
@@ -26,6 +26,7 @@ pub(crate) const TOPIC: &str = "orders";
 /// Below 13, so that topics go by name; above 9, so that everything is flexible.
 const PRODUCE_VERSION: i16 = 12;
 const METADATA_VERSION: i16 = 12;
+pub(crate) const PRODUCER_ID: i64 = 4_000;
 
 pub(crate) struct World {
     pub(crate) sender: Sender,
@@ -50,6 +51,8 @@ impl World {
             ..SenderConfig::default()
         };
         let mut accumulator = AccumulatorConfig::default();
+        // Most tests are about something else; those about it switch it on.
+        config.idempotent = false;
         change(&mut config, &mut accumulator);
         let sealer = Sealer::new(config.compression).expect("compiled in");
         accumulator.compression = config.compression;
@@ -84,8 +87,12 @@ impl World {
         let leaders: Vec<i32> = (0..partitions).map(|partition| 1 + partition % 2).collect();
         world.answer_metadata(&leaders);
         // The first metadata was asked for before the topic was known.
-        while !world.requests.is_empty() {
-            world.answer_metadata(&leaders);
+        while let Some((_, request)) = world.requests.front() {
+            if request.api_key == ApiKey::INIT_PRODUCER_ID.0 {
+                world.answer_producer_id(ErrorCode::NONE);
+            } else {
+                world.answer_metadata(&leaders);
+            }
         }
         assert_eq!(topic.partition_count(), Some(leaders.len()));
         world
@@ -126,17 +133,15 @@ impl World {
     }
 
     pub(crate) fn ready(&mut self, node: i32) {
+        let range = |key: ApiKey, max| ApiRange {
+            key: key.0,
+            min: 0,
+            max,
+        };
         let versions = [
-            ApiRange {
-                key: ApiKey::PRODUCE.0,
-                min: 0,
-                max: PRODUCE_VERSION,
-            },
-            ApiRange {
-                key: ApiKey::METADATA.0,
-                min: 0,
-                max: METADATA_VERSION,
-            },
+            range(ApiKey::PRODUCE, PRODUCE_VERSION),
+            range(ApiKey::METADATA, METADATA_VERSION),
+            range(ApiKey::INIT_PRODUCER_ID, 5),
         ];
         self.sender.handle_ready(node, versions, self.now());
     }
@@ -228,6 +233,35 @@ impl World {
         self.turn();
     }
 
+    pub(crate) fn answer_producer_id(&mut self, code: ErrorCode) {
+        let (node, request) = self.next_request(ApiKey::INIT_PRODUCER_ID);
+        let granted = code == ErrorCode::NONE;
+        let answer = InitProducerIdResponse {
+            error_code: code.0,
+            producer_id: if granted { PRODUCER_ID } else { -1 },
+            producer_epoch: if granted { 0 } else { -1 },
+            ..InitProducerIdResponse::default()
+        };
+        self.respond(node, &request, &answer);
+    }
+
+    /// Answers metadata requests until a Produce request is next, with time going on between them.
+    pub(crate) fn until_produce(&mut self, leaders: &[i32]) {
+        self.turn();
+        for _ in 0..100 {
+            match self.requests.front() {
+                Some((_, request)) if request.api_key == ApiKey::PRODUCE.0 => return,
+                Some(_) => self.answer_metadata(leaders),
+                None => {
+                    let next = self.sender.next_timeout().expect("something is due");
+                    self.clock.advance_to(next);
+                    self.turn();
+                }
+            }
+        }
+        panic!("no Produce request comes");
+    }
+
     /// Answers the next Produce request: each partition with the code, and with `base_offset` if there is none.
     pub(crate) fn answer_produce(&mut self, code: ErrorCode, base_offset: i64) -> Vec<Sent> {
         let (node, request) = self.next_request(ApiKey::PRODUCE);
@@ -280,6 +314,8 @@ impl World {
 pub(crate) struct Sent {
     pub(crate) partition: i32,
     pub(crate) values: Vec<String>,
+    /// Producer id, epoch and base sequence.
+    pub(crate) identity: (i64, i16, i32),
     pub(crate) bytes: Bytes,
 }
 
@@ -299,6 +335,7 @@ pub(crate) fn sent(request: &Request) -> Vec<Sent> {
             let bytes = partition.records.expect("records");
             let batch = RecordBatch::decode(bytes.clone()).expect("a batch");
             batch.check_crc().expect("its checksum");
+            let header = *batch.header();
             let value = |record: ottla_protocol::records::Record| {
                 String::from_utf8(record.value.unwrap_or_default().to_vec()).expect("text")
             };
@@ -308,6 +345,7 @@ pub(crate) fn sent(request: &Request) -> Vec<Sent> {
             let values = records.map(|record| value(record.expect("a record"))).collect();
             Sent {
                 partition: partition.index,
+                identity: (header.producer_id, header.producer_epoch, header.base_sequence),
                 values,
                 bytes,
             }
