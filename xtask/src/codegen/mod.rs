@@ -11,12 +11,12 @@ mod layout;
 mod names;
 mod schema;
 mod structure;
+mod table;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -27,6 +27,9 @@ use schema::Schema;
 
 /// Where the code goes, from the root of the checkout.
 const FOLDER: &str = "crates/protocol/src/generated";
+
+/// Where the table for tests goes, from the root of the checkout.
+const TABLE: &str = "crates/protocol/tests/messages/schemas.rs";
 
 /// The most memory, in bytes, that decoding may give for one byte of input.
 const RATIO_MAX: f64 = 64.0;
@@ -46,21 +49,21 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let jar = maven::library(maven::DEFAULT_VERSION)?.jar("kafka-clients")?;
     let schemas = schema::read_jar(&jar)?;
-    let files = file::render(&schemas, maven::DEFAULT_VERSION)?;
-    let files = files
+    let mut texts = file::render(&schemas, maven::DEFAULT_VERSION)?
         .into_iter()
-        .map(|(name, text)| {
-            format(&text)
-                .map(|text| (name.clone(), text))
-                .with_context(|| format!("in {name}"))
-        })
-        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        .map(|(name, text)| (format!("{FOLDER}/{name}"), text))
+        .collect::<BTreeMap<_, _>>();
+    texts.insert(TABLE.into(), table::render(&schemas, maven::DEFAULT_VERSION)?);
+    let mut files = BTreeMap::new();
+    for (name, text) in texts {
+        let text = format(&text).with_context(|| format!("in {name}"))?;
+        files.insert(name, text);
+    }
     print_ratios(&schemas, arguments.ratios)?;
-    let folder = project::root().join(FOLDER);
     if arguments.check {
-        check(&folder, &files)
+        check(&files)
     } else {
-        write(&folder, &files)
+        write(&files)
     }
 }
 
@@ -111,47 +114,56 @@ fn format(text: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn existing(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
+/// What is there, by path from the root of the checkout.
+fn existing() -> anyhow::Result<BTreeMap<String, String>> {
+    let root = project::root();
+    let mut names = vec![TABLE.to_owned()];
+    let folder = root.join(FOLDER);
     if folder.is_dir() {
         for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let text = fs::read_to_string(entry.path())?;
-            files.insert(entry.file_name().to_string_lossy().into_owned(), text);
+            names.push(format!("{FOLDER}/{}", entry?.file_name().to_string_lossy()));
+        }
+    }
+    let mut files = BTreeMap::new();
+    for name in names {
+        match fs::read_to_string(root.join(&name)) {
+            Ok(text) => {
+                files.insert(name, text);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
         }
     }
     Ok(files)
 }
 
-fn check(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    let existing = existing(folder)?;
-    let names = existing
-        .keys()
-        .chain(files.keys())
-        .collect::<std::collections::BTreeSet<_>>();
+fn check(files: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let existing = existing()?;
+    let names: BTreeSet<_> = existing.keys().chain(files.keys()).collect();
     let stale: Vec<_> = names
         .into_iter()
         .filter(|name| existing.get(*name) != files.get(*name))
         .collect();
     if !stale.is_empty() {
-        bail!("{FOLDER} is not current, run `cargo xtask codegen`: {stale:?}");
+        bail!("generated files are not current, run `cargo xtask codegen`: {stale:?}");
     }
     println!("{} files are current", files.len());
     Ok(())
 }
 
-fn write(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    let existing = existing(folder)?;
+fn write(files: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let root = project::root();
+    fs::create_dir_all(root.join(FOLDER))?;
+    let existing = existing()?;
     let mut changed = 0;
     for (name, text) in files {
         if existing.get(name) != Some(text) {
-            fs::write(folder.join(name), text)?;
+            fs::write(root.join(name), text).with_context(|| format!("cannot write {name}"))?;
             changed += 1;
         }
     }
     for name in existing.keys().filter(|name| !files.contains_key(*name)) {
-        fs::remove_file(folder.join(name))?;
+        fs::remove_file(root.join(name))?;
         changed += 1;
     }
     println!("{} files, {changed} changed", files.len());
