@@ -113,9 +113,7 @@ impl Session {
         now: Time,
     ) -> Result<Bytes, SendError> {
         let correlation_id = self.correlation_id_next;
-        let header = headers
-            .write(request, correlation_id)
-            .ok_or(SendError::TooLong)?;
+        let header = headers.write(request, correlation_id).ok_or(SendError::TooLong)?;
         self.correlation_id_next = match correlation_id.wrapping_add(1) {
             CORRELATION_ID_RESERVED => i32::MIN,
             next => next,
@@ -212,10 +210,7 @@ impl Session {
 
     /// The outstanding request whose deadline comes first.
     pub(crate) fn most_urgent(&self) -> Option<(&Outstanding, Time)> {
-        let request = self
-            .outstanding
-            .iter()
-            .min_by_key(|request| request.deadline)?;
+        let request = self.outstanding.iter().min_by_key(|request| request.deadline)?;
         Some((request, request.deadline))
     }
 

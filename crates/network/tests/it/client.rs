@@ -2,9 +2,7 @@
 
 use crate::support::{config, describe};
 use ottla_network::transport::{Connector, NetworkDriver};
-use ottla_network::{
-    Endpoint, Network, NetworkConfig, NetworkError, NetworkEvent, OutgoingRequest,
-};
+use ottla_network::{Endpoint, Network, NetworkConfig, NetworkError, NetworkEvent, OutgoingRequest};
 use ottla_time::{Clock, Time};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,6 @@
 //! A peer that says the wrong things: each time one error that says what it looks like, and the connection closes.
 
-use crate::support::{
-    Hands, METADATA, NODE, PRODUCE, config, describe, frame, request, versions_answer,
-};
+use crate::support::{Hands, METADATA, NODE, PRODUCE, config, describe, frame, request, versions_answer};
 use bytes::Bytes;
 use ottla_network::{LooksLike, NetworkError, NetworkErrorKind};
 use proptest::prelude::*;
@@ -35,11 +33,7 @@ fn impossible_frames_say_what_they_look_like() {
             assert!(error.to_string().contains(words), "{error}");
         }
     };
-    check(
-        &(-1_i32).to_be_bytes(),
-        LooksLike::Garbage,
-        "would be -1 bytes",
-    );
+    check(&(-1_i32).to_be_bytes(), LooksLike::Garbage, "would be -1 bytes");
     check(&0_i32.to_be_bytes(), LooksLike::Garbage, "would be 0 bytes");
     check(&3_i32.to_be_bytes(), LooksLike::Garbage, "would be 3 bytes");
     check(
@@ -137,10 +131,7 @@ fn unknown_or_wrong_correlation_id_closes() {
 fn unsolicited_bytes_close() {
     let mut hands = Hands::ready(config());
     hands.read(&b"\0"[..]);
-    assert_eq!(
-        hands.disconnect_error().kind(),
-        &NetworkErrorKind::Unsolicited
-    );
+    assert_eq!(hands.disconnect_error().kind(), &NetworkErrorKind::Unsolicited);
 
     // Also in one piece with the last answer that was due: that one still counts.
     let mut hands = Hands::ready(config());
@@ -156,10 +147,7 @@ fn unsolicited_bytes_close() {
     hands.send(silent).unwrap();
     hands.written(3);
     hands.read(frame(&[b"\0\0\0\x01"]));
-    assert_eq!(
-        hands.disconnect_error().kind(),
-        &NetworkErrorKind::Unsolicited
-    );
+    assert_eq!(hands.disconnect_error().kind(), &NetworkErrorKind::Unsolicited);
 }
 
 #[test]
@@ -323,9 +311,8 @@ fn events_in_chunks(stream: &[u8], cuts: &[usize]) -> (Vec<String>, Vec<String>)
 }
 
 fn answer_parts() -> impl Strategy<Value = Vec<u8>> {
-    let answer = |correlation_id: i32, body: Vec<u8>| {
-        frame(&[&correlation_id.to_be_bytes(), b"\0", &body]).to_vec()
-    };
+    let answer =
+        |correlation_id: i32, body: Vec<u8>| frame(&[&correlation_id.to_be_bytes(), b"\0", &body]).to_vec();
     prop_oneof![
         8 => (1..4_i32, prop::collection::vec(any::<u8>(), 0..40)).prop_map(move |(id, body)| answer(id, body)),
         1 => prop::collection::vec(any::<u8>(), 0..12),
@@ -393,11 +380,7 @@ fn deterministic() {
             hands.connect();
             hands.pass(Duration::from_secs(1));
             hands.refused();
-            log.push(format!(
-                "{:?} {:?}",
-                hands.state(),
-                hands.network.poll_timeout()
-            ));
+            log.push(format!("{:?} {:?}", hands.state(), hands.network.poll_timeout()));
             while let Some(event) = hands.network.poll_event() {
                 log.push(describe(&event));
             }

@@ -20,11 +20,7 @@ fn bootstrap() -> Option<Endpoint> {
         println!("SKIPPED: OTTLA_KAFKA_BOOTSTRAP does not name a Kafka");
         return None;
     };
-    let (host, port) = servers
-        .split(',')
-        .next()?
-        .rsplit_once(':')
-        .expect("host:port");
+    let (host, port) = servers.split(',').next()?.rsplit_once(':').expect("host:port");
     Some(Endpoint::new(host, port.parse().expect("a port")))
 }
 
@@ -56,8 +52,8 @@ async fn metadata_in_every_version() {
         .unwrap()
         .range(ApiKey::METADATA.0)
         .unwrap();
-    let versions = MetadataRequest::VERSIONS.min.max(theirs.min)
-        ..=MetadataRequest::VERSIONS.max.min(theirs.max);
+    let versions =
+        MetadataRequest::VERSIONS.min.max(theirs.min)..=MetadataRequest::VERSIONS.max.min(theirs.max);
     for version in versions.clone() {
         let request = MetadataRequest {
             topics: Some(Vec::new()),
@@ -77,9 +73,7 @@ async fn metadata_in_every_version() {
         let mut reader = Reader::from_bytes(&body);
         let response = MetadataResponse::decode(&mut reader, version).unwrap();
         reader.finish().unwrap();
-        assert!(
-            response.brokers.iter().all(|broker| broker.port > 0) && !response.brokers.is_empty()
-        );
+        assert!(response.brokers.iter().all(|broker| broker.port > 0) && !response.brokers.is_empty());
     }
 }
 

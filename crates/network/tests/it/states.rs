@@ -1,8 +1,6 @@
 //! Every input in every state, and the ways through the states.
 
-use crate::support::{
-    Hands, METADATA, NODE, PRODUCE, config, frame, home, request, versions_answer,
-};
+use crate::support::{Hands, METADATA, NODE, PRODUCE, config, frame, home, request, versions_answer};
 use ottla_network::{Endpoint, NetworkErrorKind, NodeState, SendError, SetupStage};
 use ottla_time::Time;
 use std::time::Duration;
@@ -85,7 +83,8 @@ fn check(input: &str, apply: fn(&mut Hands), expected: [&str; 8]) {
 
 #[test]
 fn commands_in_every_state() {
-    let lost = "close, failed 1 5 written=true, failed 1 6 written=true, failed 1 7 written=false, disconnected 1";
+    let lost =
+        "close, failed 1 5 written=true, failed 1 6 written=true, failed 1 7 written=false, disconnected 1";
     check(
         "connect",
         Hands::connect,
@@ -322,20 +321,14 @@ fn actions_of_a_lost_connection_are_withdrawn() {
         .unwrap();
     hands.closed();
     assert_eq!(hands.actions(), [""; 0]);
-    assert_eq!(
-        hands.events(),
-        ["failed 1 5 written=false", "disconnected 1"]
-    );
+    assert_eq!(hands.events(), ["failed 1 5 written=false", "disconnected 1"]);
 }
 
 #[test]
 fn requests_are_framed_and_answers_matched() {
     let mut hands = Hands::ready(config());
     hands.send(request(70, METADATA, b"body")).unwrap();
-    assert_eq!(
-        hands.outgoing,
-        b"\0\0\0\x10\0\x03\0\x08\0\0\0\x01\0\x02mebody"
-    );
+    assert_eq!(hands.outgoing, b"\0\0\0\x10\0\x03\0\x08\0\0\0\x01\0\x02mebody");
     hands.write_all();
     hands.send(request(71, PRODUCE, b"b")).unwrap();
     assert_eq!(hands.outgoing, b"\0\0\0\x0e\0\0\0\x0b\0\0\0\x02\0\x02me\0b");
@@ -413,10 +406,7 @@ fn what_the_broker_can_do_is_told() {
     );
     assert_eq!(versions.range(1), None);
     assert_eq!(
-        (
-            versions.feature_level("tv"),
-            versions.feature_level("other")
-        ),
+        (versions.feature_level("tv"), versions.feature_level("other")),
         (2, 0)
     );
     assert_eq!(versions.finalized_features_epoch, 9);
@@ -468,11 +458,7 @@ fn api_versions_falls_back() {
     // Version 0 is understood, and ends it.
     let mut hands = check(b"\0\0\0\0", 0);
     hands.write_all();
-    hands.read(frame(&[
-        b"\0\0\0\x01",
-        b"\0\0",
-        b"\0\0\0\x01\0\0\0\x03\0\x05",
-    ]));
+    hands.read(frame(&[b"\0\0\0\x01", b"\0\0", b"\0\0\0\x01\0\0\0\x03\0\x05"]));
     assert_eq!(hands.events(), ["ready 1"]);
     assert_eq!(
         hands
@@ -524,11 +510,7 @@ fn the_first_of_several_addresses_refuses_and_the_next_is_tried() {
     hands.pass_until_output();
     assert_eq!(
         hands.actions(),
-        [
-            "resolve broker:9092",
-            "dial 10.0.0.1:9092",
-            "dial 10.0.0.2:9092"
-        ]
+        ["resolve broker:9092", "dial 10.0.0.1:9092", "dial 10.0.0.2:9092"]
     );
     hands.refused();
     hands.connect();

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ottla_network::{
-    ConnectionId, Endpoint, IoAction, IoFailure, Network, NetworkConfig, NetworkError,
-    NetworkEvent, NodeState, OutgoingRequest, Segments, SendError,
+    ConnectionId, Endpoint, IoAction, IoFailure, Network, NetworkConfig, NetworkError, NetworkEvent,
+    NodeState, OutgoingRequest, Segments, SendError,
 };
 use ottla_time::Time;
 use std::io;
@@ -145,18 +145,14 @@ impl Hands {
     // Inputs, for the connection of the last action.
 
     pub(crate) fn resolved(&mut self, addresses: &[&str]) {
-        let found = addresses
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect();
+        let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
         self.network.handle_resolved(self.id(), Ok(found), self.now);
         self.collect();
     }
 
     pub(crate) fn resolve_failed(&mut self) {
         let failure = IoFailure::new(io::ErrorKind::NotFound, "no such name");
-        self.network
-            .handle_resolved(self.id(), Err(failure), self.now);
+        self.network.handle_resolved(self.id(), Err(failure), self.now);
         self.collect();
     }
 
@@ -167,8 +163,7 @@ impl Hands {
 
     pub(crate) fn refused(&mut self) {
         let failure = IoFailure::from(io::Error::from(io::ErrorKind::ConnectionRefused));
-        self.network
-            .handle_connect_failed(self.id(), failure, self.now);
+        self.network.handle_connect_failed(self.id(), failure, self.now);
         self.collect();
     }
 
@@ -235,10 +230,7 @@ impl Hands {
 
     /// The events since the last call, as text.
     pub(crate) fn events(&mut self) -> Vec<String> {
-        self.events
-            .drain(..)
-            .map(|event| describe(&event))
-            .collect()
+        self.events.drain(..).map(|event| describe(&event)).collect()
     }
 
     /// The error of the `Disconnected` event that must be the last one, after failures with the same error only.

@@ -116,10 +116,7 @@ fn silent_link_loss_is_detected_within_the_request_timeout() {
     let timeout = Duration::from_secs(3);
     assert_eq!(
         error.kind(),
-        &NetworkErrorKind::RequestTimeout {
-            api_key: 0,
-            timeout
-        }
+        &NetworkErrorKind::RequestTimeout { api_key: 0, timeout }
     );
 }
 
@@ -184,10 +181,7 @@ fn an_unwritten_request_without_answer_times_out() {
     hands.send(silent).unwrap();
     hands.actions();
     assert_eq!(hands.pass_until_output(), Duration::from_secs(30));
-    assert_eq!(
-        hands.events(),
-        ["failed 1 5 written=false", "disconnected 1"]
-    );
+    assert_eq!(hands.events(), ["failed 1 5 written=false", "disconnected 1"]);
 }
 
 #[test]
@@ -196,9 +190,7 @@ fn a_throttled_broker_gets_more_time() {
     hands.send(request(5, METADATA, b"five")).unwrap();
     hands.write_all();
     hands.actions();
-    hands
-        .network
-        .extend_deadlines(NODE, Duration::from_secs(12));
+    hands.network.extend_deadlines(NODE, Duration::from_secs(12));
     assert_eq!(hands.pass_until_output(), Duration::from_secs(42));
 }
 

@@ -3,12 +3,8 @@
 use crate::client::Client;
 use crate::support::{METADATA, NODE, PRODUCE, config, frame, request, versions_answer};
 use bytes::Bytes;
-use ottla_network::transport::{
-    BoxFuture, Connector, Resolver, Stream, SystemResolver, TcpConnector,
-};
-use ottla_network::{
-    Endpoint, NetworkErrorKind, NetworkEvent, OutgoingRequest, Segments, SetupStage,
-};
+use ottla_network::transport::{BoxFuture, Connector, Resolver, Stream, SystemResolver, TcpConnector};
+use ottla_network::{Endpoint, NetworkErrorKind, NetworkEvent, OutgoingRequest, Segments, SetupStage};
 use ottla_time::{Clock, Time};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -21,9 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A request as a broker reads it.
@@ -61,9 +55,7 @@ async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()>
 }
 
 /// Answers ApiVersions and hands the stream back.
-async fn greet(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> impl AsyncRead + AsyncWrite + Unpin {
+async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl AsyncRead + AsyncWrite + Unpin {
     let request = receive(&mut stream).await.unwrap();
     assert_eq!(request.api_key, 18);
     stream
@@ -166,9 +158,7 @@ async fn a_long_body_in_many_pieces_arrives_whole() {
         match client.event().await {
             NetworkEvent::Drained { node: NODE } => {}
             NetworkEvent::Response {
-                id: 5,
-                body: echoed,
-                ..
+                id: 5, body: echoed, ..
             } => {
                 assert!(echoed == body.to_vec());
                 return;
@@ -193,12 +183,7 @@ async fn reads_and_writes_of_one_byte() {
     events.extend(client.events(3).await);
     assert_eq!(
         events,
-        [
-            "ready 1",
-            "response 1 5 five",
-            "drained 1",
-            "response 1 6 six"
-        ]
+        ["ready 1", "response 1 5 five", "drained 1", "response 1 6 six"]
     );
 }
 
@@ -243,13 +228,7 @@ async fn a_frozen_broker_holds_up_nobody_else() {
             "disconnected 1"
         ]
     );
-    assert!(
-        client
-            .clock
-            .now()
-            .since(Time::ZERO + Duration::from_secs(30))
-            < Duration::from_millis(10)
-    );
+    assert!(client.clock.now().since(Time::ZERO + Duration::from_secs(30)) < Duration::from_millis(10));
 }
 
 /// Always has more to read: an answer, however long, is there as soon as its request is written.
@@ -286,11 +265,7 @@ impl AsyncRead for Flood {
 }
 
 impl AsyncWrite for Flood {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
@@ -341,11 +316,7 @@ impl Floods {
 }
 
 impl Connector for Floods {
-    fn connect(
-        &self,
-        endpoint: &Endpoint,
-        address: SocketAddr,
-    ) -> BoxFuture<io::Result<Box<dyn Stream>>> {
+    fn connect(&self, endpoint: &Endpoint, address: SocketAddr) -> BoxFuture<io::Result<Box<dyn Stream>>> {
         if address.port() < 10 {
             let stream = self.flood(address.port());
             return Box::pin(async { Ok(stream) });
@@ -451,9 +422,7 @@ async fn the_first_of_several_addresses_refuses_and_the_next_is_tried() {
     let mut client = Client::new(config);
     client.driver = client.driver.with_resolver(Arc::new(Fixed(addresses)));
     let endpoint = Endpoint::new("broker", 9092);
-    client
-        .driver
-        .connect(NODE, endpoint.clone(), client.clock.now());
+    client.driver.connect(NODE, endpoint.clone(), client.clock.now());
     assert_eq!(client.events(1).await, ["disconnected 1"]);
     client.driver.connect(NODE, endpoint, client.clock.now());
     assert_eq!(client.events(1).await, ["ready 1"]);
@@ -563,10 +532,7 @@ async fn deadlines_are_kept() {
     let timeout = Duration::from_millis(1_500);
     assert_eq!(
         error.kind(),
-        &NetworkErrorKind::RequestTimeout {
-            api_key: 0,
-            timeout
-        }
+        &NetworkErrorKind::RequestTimeout { api_key: 0, timeout }
     );
     let passed = client.clock.now().since(Time::ZERO);
     assert!(
@@ -645,17 +611,9 @@ async fn disconnecting_closes_the_socket() {
 async fn plain_tcp_has_the_java_clients_options() {
     let (_listener, address) = listen().await;
     let endpoint = Endpoint::new("127.0.0.1", address.port());
-    assert!(
-        TcpConnector::default()
-            .connect(&endpoint, address)
-            .await
-            .is_ok()
-    );
+    assert!(TcpConnector::default().connect(&endpoint, address).await.is_ok());
     let mut left_alone = TcpConnector::default();
-    (
-        left_alone.send_buffer_bytes,
-        left_alone.receive_buffer_bytes,
-    ) = (None, None);
+    (left_alone.send_buffer_bytes, left_alone.receive_buffer_bytes) = (None, None);
     assert!(left_alone.connect(&endpoint, address).await.is_ok());
 }
 
@@ -771,11 +729,7 @@ impl AsyncRead for Recorder {
 }
 
 impl AsyncWrite for Recorder {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
@@ -785,10 +739,7 @@ impl AsyncWrite for Recorder {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let recording = &mut *self.0.lock().unwrap();
-        let offered: Vec<u8> = pieces
-            .iter()
-            .flat_map(|piece| piece.iter().copied())
-            .collect();
+        let offered: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
         if !recording.has_greeted {
             return Poll::Ready(Ok(offered.len()));
         }
@@ -840,22 +791,14 @@ fn silent(id: u64, pieces: Vec<Vec<u8>>) -> OutgoingRequest {
 
 /// The frame of such a request.
 fn silent_frame(correlation_id: i32, body: &[u8]) -> Bytes {
-    frame(&[
-        b"\0\0\0\x0b",
-        &correlation_id.to_be_bytes(),
-        b"\0\x02me\0",
-        body,
-    ])
+    frame(&[b"\0\0\0\x0b", &correlation_id.to_be_bytes(), b"\0\x02me\0", body])
 }
 
 #[tokio::test(start_paused = true)]
 async fn queued_requests_go_in_one_vectored_write() {
     let (mut client, recorder) = recorded().await;
     client.send(NODE, silent(5, vec![vec![5; 61], vec![6; 1_000]]));
-    client.send(
-        NODE,
-        silent(6, vec![vec![7; 61], vec![8; 2_000], vec![9; 7]]),
-    );
+    client.send(NODE, silent(6, vec![vec![7; 61], vec![8; 2_000], vec![9; 7]]));
     assert_eq!(client.events(2).await, ["written 1 5", "written 1 6"]);
     let recording = recorder.0.lock().unwrap();
     // Two headers and five pieces of bodies.
