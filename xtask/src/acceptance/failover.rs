@@ -11,9 +11,10 @@ use anyhow::{Context as _, bail};
 
 use super::compare::{Acks, Comparison, Faults, Position, Repeats};
 use super::input::Input;
-use super::program::{End, Program, read_reports};
-use super::{readers, topics_and_partitions};
+use super::reports::{End, read_reports};
+use super::{produce, readers, topics_and_partitions};
 use crate::kafka::Cluster;
+use crate::program::Program;
 
 /// What happens to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,17 +54,17 @@ pub(super) fn run(
     let topic = trouble.name();
     let partition_of_key = topics_and_partitions(cluster, 3, &[topic], input)?;
     let start = Instant::now();
-    let mut child = program
-        .produce(
-            &cluster.bootstrap(),
-            topic,
-            &["-z", "lz4", "-X", "acks=all", "-X", REQUEST_TIMEOUT],
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run the program")?;
+    let mut child = produce(
+        program,
+        &cluster.bootstrap(),
+        topic,
+        &["-z", "lz4", "-X", "acks=all", "-X", REQUEST_TIMEOUT],
+    )
+    .stdin(Stdio::piped())
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .context("cannot run the program")?;
     let reports = child.stdout.take().context("a pipe that was just asked for")?;
     let stdin = child.stdin.take().context("a pipe that was just asked for")?;
     let (sender, acked) = mpsc::channel();

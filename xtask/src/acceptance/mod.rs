@@ -14,18 +14,19 @@ use anyhow::{Context as _, bail};
 
 use crate::kafka::{Cluster, Options, java};
 use crate::maven;
+use crate::program::Program;
 use crate::project;
 use crate::test::Counts;
 use compare::{Comparison, Faults, Repeats};
 use failover::Trouble;
 use input::Input;
-use program::Program;
 
 mod compare;
 mod failover;
 mod input;
-mod program;
+
 mod readers;
+mod reports;
 
 /// The partitions of every topic here.
 const PARTITIONS: usize = 6;
@@ -155,7 +156,8 @@ fn codec_round(
 ) -> anyhow::Result<String> {
     let mut faults = Faults::default();
     let bootstrap = cluster.bootstrap();
-    let (acks, time) = program.produce_file(&bootstrap, topic, &["-z", codec], file, input, &mut faults)?;
+    let produce = produce(program, &bootstrap, topic, &["-z", codec]);
+    let (acks, time) = reports::produce_file(produce, topic, file, input, &mut faults)?;
     acks.check(input, partition_of_key, &mut faults);
     faults.into_result()?;
 
@@ -179,6 +181,13 @@ fn codec_round(
         "{} lines in {seconds:.2} s, {PARTITIONS} partitions as Java's, {} valid batches, read back by Java and kcat",
         input.lines, dump.batches
     ))
+}
+
+/// `ottla produce` of keyed lines, with a report for each.
+fn produce(program: &Program, bootstrap: &str, topic: &str, options: &[&str]) -> Command {
+    let mut command = program.produce(bootstrap, topic);
+    command.args(["-K", r"\t", "--output", "json"]).args(options);
+    command
 }
 
 fn require_kcat() -> anyhow::Result<()> {

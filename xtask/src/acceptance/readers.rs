@@ -12,9 +12,6 @@ use super::compare::{Comparison, Record};
 use crate::kafka::java;
 use crate::maven::Library;
 
-/// How long Java's consumer waits for a record that does not come, before it gives up.
-const IDLE_MS_MAX: &str = "20000";
-
 /// Reads `records` records of `topic` from its beginning with Java's console consumer.
 pub(crate) fn java_consumer(
     library: &Library,
@@ -23,29 +20,8 @@ pub(crate) fn java_consumer(
     records: usize,
     comparison: &mut Comparison<'_>,
 ) -> anyhow::Result<()> {
-    let mut consumer = java::tool(library, "org.apache.kafka.tools.consumer.ConsoleConsumer");
-    consumer.args([
-        "--bootstrap-server",
-        bootstrap,
-        "--topic",
-        topic,
-        "--from-beginning",
-    ]);
-    consumer.args([
-        "--timeout-ms",
-        IDLE_MS_MAX,
-        "--max-messages",
-        &records.to_string(),
-    ]);
-    // Deprecated names say so on standard output, between the records.
-    let property = if library.is_at_least(4, 2) {
-        "--formatter-property"
-    } else {
-        "--property"
-    };
-    for shown in ["print.timestamp", "print.partition", "print.offset", "print.key"] {
-        consumer.args([property, &format!("{shown}=true")]);
-    }
+    let shown = ["timestamp", "partition", "offset", "key"];
+    let mut consumer = java::console_consumer(library, bootstrap, topic, records, &shown);
     for_each_line(&mut consumer, |line| {
         let record = java_record(line).with_context(|| format!("Java's consumer printed `{line}`"))?;
         comparison.record(&record);

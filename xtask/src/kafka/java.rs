@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail};
 use crate::maven::Library;
 use crate::project;
 
+/// How long Java's consumer waits for a record that does not come, before it gives up.
+const IDLE_MS_MAX: &str = "20000";
+
 /// Fails with one clear line where there is no Java that could run Kafka.
 pub(crate) fn require() -> anyhow::Result<()> {
     match Command::new("java").arg("-version").stdin(Stdio::null()).output() {
@@ -32,6 +35,41 @@ pub(crate) fn tool(library: &Library, class: &str) -> Command {
     command.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m", "-cp"]);
     command.arg(library.class_path()).arg(class).stdin(Stdio::null());
     command
+}
+
+/// Java's console consumer of the first `records` records of `topic`; it prints the parts that are `shown`, as
+/// `partition`, before each value.
+pub(crate) fn console_consumer(
+    library: &Library,
+    bootstrap: &str,
+    topic: &str,
+    records: usize,
+    shown: &[&str],
+) -> Command {
+    let mut consumer = tool(library, "org.apache.kafka.tools.consumer.ConsoleConsumer");
+    consumer.args([
+        "--bootstrap-server",
+        bootstrap,
+        "--topic",
+        topic,
+        "--from-beginning",
+    ]);
+    consumer.args([
+        "--timeout-ms",
+        IDLE_MS_MAX,
+        "--max-messages",
+        &records.to_string(),
+    ]);
+    // A deprecated name of an option is answered on standard output, between the records.
+    let property = if library.is_at_least(4, 2) {
+        "--formatter-property"
+    } else {
+        "--property"
+    };
+    for part in shown {
+        consumer.args([property, &format!("print.{part}=true")]);
+    }
+    consumer
 }
 
 /// Runs one of Kafka's tools to its end and returns what it printed.

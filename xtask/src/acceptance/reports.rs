@@ -1,9 +1,9 @@
-//! The program under test, `ottla produce`, and what it reports.
+//! Runs of `ottla produce`, and what it reports.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,6 @@ use serde::Deserialize;
 
 use super::compare::{Acks, Faults, Position};
 use super::input::Input;
-use crate::project;
-
-/// A built `ottla`.
-#[derive(Debug, Clone)]
-pub(crate) struct Program {
-    path: PathBuf,
-}
 
 /// A line of `ottla produce --output json`.
 #[derive(Debug, Deserialize)]
@@ -33,69 +26,35 @@ struct Report {
     persistence: Option<String>,
 }
 
-impl Program {
-    /// Builds the program of this checkout.
-    pub(crate) fn build(release: bool) -> anyhow::Result<Self> {
-        let mut build = project::cargo();
-        build.args(["build", "--package", "ottla-cli"]);
-        if release {
-            build.arg("--release");
-        }
-        project::run(&mut build)?;
-        let folder = if release { "release" } else { "debug" };
-        Ok(Self {
-            path: project::target().join(folder).join("ottla"),
-        })
-    }
-
-    /// A program that was built before.
-    pub(crate) fn at(path: PathBuf) -> Self {
-        Self { path }
-    }
-
-    /// `ottla produce` of keyed lines into `topic`, without its input.
-    pub(crate) fn produce(&self, bootstrap: &str, topic: &str, options: &[&str]) -> Command {
-        let mut command = Command::new(&self.path);
-        command.args([
-            "produce", "-b", bootstrap, "-t", topic, "-K", r"\t", "--output", "json",
-        ]);
-        command.args(options);
-        command
-    }
-
-    /// Produces a file of lines to its end; returns the reports and the time that it took.
-    pub(crate) fn produce_file(
-        &self,
-        bootstrap: &str,
-        topic: &str,
-        options: &[&str],
-        file: &Path,
-        input: Input,
-        faults: &mut Faults,
-    ) -> anyhow::Result<(Acks, Duration)> {
-        // Into a file and not a pipe: the time is the program's, not that of who reads its reports.
-        let reports = file.with_extension("reports");
-        let start = Instant::now();
-        let child = self
-            .produce(bootstrap, topic, options)
-            .arg("-l")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(File::create(&reports)?)
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {}", self.path.display()))?;
-        let end = End::of(child)?;
-        let time = start.elapsed();
-        let mut acks = Acks::new(input.lines);
-        read_reports(BufReader::new(File::open(&reports)?), topic, |line, position| {
-            acks.add(line, position, faults);
-            Ok(())
-        })?;
-        std::fs::remove_file(&reports)?;
-        end.check(input, faults);
-        Ok((acks, time))
-    }
+/// Runs `produce` on a file of lines to its end; returns the reports and the time that it took.
+pub(crate) fn produce_file(
+    mut produce: Command,
+    topic: &str,
+    file: &Path,
+    input: Input,
+    faults: &mut Faults,
+) -> anyhow::Result<(Acks, Duration)> {
+    // Into a file and not a pipe: the time is the program's, not that of who reads its reports.
+    let reports = file.with_extension("reports");
+    let start = Instant::now();
+    let child = produce
+        .arg("-l")
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(File::create(&reports)?)
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run the program")?;
+    let end = End::of(child)?;
+    let time = start.elapsed();
+    let mut acks = Acks::new(input.lines);
+    read_reports(BufReader::new(File::open(&reports)?), topic, |line, position| {
+        acks.add(line, position, faults);
+        Ok(())
+    })?;
+    std::fs::remove_file(&reports)?;
+    end.check(input, faults);
+    Ok((acks, time))
 }
 
 /// Reads reports to their end; the first that is no ack is an error.
