@@ -12,7 +12,7 @@ use ottla_protocol::records::{
     BatchBuilder, BatchHeader, EndTransactionMarker, Header, RecordBatch, RecordBatches, crc32c_append,
 };
 use std::io::{Read, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 /// What we let a batch decompress to.
@@ -25,6 +25,8 @@ const DEFAULT_LEVEL: i32 = i32::MIN;
 struct Java(&'static Mutex<Pipes>);
 
 struct Pipes {
+    /// Held, not waited for: it ends when its input does, at the end of this process.
+    _process: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
@@ -107,7 +109,11 @@ impl Pipes {
             .expect("java starts");
         let input = process.stdin.take().expect("piped");
         let output = process.stdout.take().expect("piped");
-        Some(Mutex::new(Pipes { input, output }))
+        Some(Mutex::new(Pipes {
+            _process: process,
+            input,
+            output,
+        }))
     }
 }
 
