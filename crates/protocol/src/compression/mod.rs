@@ -11,6 +11,9 @@
 //! | lz4 | a frame of independent 64 KiB blocks, no checksums | 1 to 17; 9, the default, is the *fast* compressor | `lz4` |
 //! | zstd | one frame without content size and checksum | -131072 to 22, 3 by default | `zstd` |
 //!
+//! The levels are Java's, and mean what they mean there: sizes are close to Java's, bytes need not be the same. Every
+//! level of lz4 but 9 searches longer for a smaller output, and those above 12 are the same as 12.
+//!
 //! Every codec can be named whatever features are on; to use one that is not compiled in is an error that says which
 //! feature it takes.
 //!
