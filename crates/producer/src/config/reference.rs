@@ -14,7 +14,7 @@ pub fn markdown() -> String {
     );
     for definition in DEFINITIONS {
         let row = format!(
-            "| `{}` | {} | {} | {} | {} | {} {} |\n",
+            "| `{}` | {} | {} | {} | {} | {}{} |\n",
             definition.name,
             definition.kind,
             definition.default,
@@ -34,5 +34,5 @@ fn here(meaning: &str) -> String {
     if meaning == "used" {
         return String::new();
     }
-    format!("**{}{}.**", meaning[..1].to_uppercase(), &meaning[1..])
+    format!(" **{}{}.**", meaning[..1].to_uppercase(), &meaning[1..])
 }

@@ -1,7 +1,7 @@
 //! Tests of the whole configuration: the table as data, the rules between keys, and what messages say.
 
-use super::*;
 use super::reference;
+use super::*;
 use std::time::Duration;
 
 fn base() -> ConfigBuilder {

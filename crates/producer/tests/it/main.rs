@@ -1,0 +1,6 @@
+//! The producer against a cluster in memory, over real sockets.
+
+mod faults;
+mod life;
+mod records;
+mod support;
