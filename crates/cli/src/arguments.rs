@@ -1,0 +1,41 @@
+//! The command line.
+
+use crate::{config, produce};
+use clap::{Parser, Subcommand};
+
+/// A producer for Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ottla",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+#[command(
+    after_help = "Exit codes: 0 all acknowledged; 1 a delivery or a connection failed; 2 usage or configuration; \
+                        3 input; 130 after Ctrl-C."
+)]
+pub(crate) struct Program {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send lines or files as records
+    Produce(Box<produce::Arguments>),
+    /// Show, print and check the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Program::command().debug_assert();
+    }
+}

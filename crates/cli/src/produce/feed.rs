@@ -1,0 +1,277 @@
+//! The main thread: cuts blocks into records and queues them.
+
+use super::arguments::Arguments;
+use super::console::Console;
+use super::input::{Input, records};
+use super::pace::Pace;
+use super::report::{CHUNK_RECORDS, Sent};
+use crate::interrupt::Interrupt;
+use crate::park::Parker;
+use ottla::{Producer, Record, Topic};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// Why nothing more is sent.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Everything was read, or as many records as were asked for, or a signal came.
+    Whole,
+    /// The input cannot be read any further.
+    InputFailed(String),
+    /// A record could not be queued, and the next could not either.
+    GivenUp,
+}
+
+/// A person who waits longer than this wants to know for what.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Queues records and hands their deliveries to the reporter.
+pub(super) struct Feed<'a> {
+    arguments: &'a Arguments,
+    producer: &'a Producer,
+    topic: &'a Topic,
+    interrupt: &'a Interrupt,
+    parker: &'a Parker,
+    console: &'a Console,
+    max_block: Duration,
+    pace: Option<Pace>,
+    left: u64,
+    chunk: Vec<Sent>,
+    chunks: SyncSender<Vec<Sent>>,
+    used: Receiver<Vec<Sent>>,
+    waited: bool,
+}
+
+/// The next step after a record.
+type Step = Result<(), Ended>;
+
+impl<'a> Feed<'a> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it only brings together what `run` made"
+    )]
+    pub(super) fn new(
+        arguments: &'a Arguments,
+        producer: &'a Producer,
+        topic: &'a Topic,
+        interrupt: &'a Interrupt,
+        parker: &'a Parker,
+        console: &'a Console,
+        max_block: Duration,
+        chunks: SyncSender<Vec<Sent>>,
+        used: Receiver<Vec<Sent>>,
+    ) -> Feed<'a> {
+        Feed {
+            arguments,
+            producer,
+            topic,
+            interrupt,
+            parker,
+            console,
+            max_block,
+            pace: Pace::new(arguments.rate, arguments.max_bytes_rate, Instant::now()),
+            left: arguments.count.unwrap_or(u64::MAX),
+            chunk: Vec::with_capacity(CHUNK_RECORDS),
+            chunks,
+            used,
+            waited: false,
+        }
+    }
+
+    /// Sends until the input ends. Blocks that are done go back through `memory`.
+    pub(super) fn run(&mut self, inputs: &Receiver<Input>, memory: &SyncSender<Vec<u8>>) -> Ended {
+        let ended = loop {
+            if self.left == 0 || self.interrupt.signal().is_some() {
+                break Ended::Whole;
+            }
+            let input = match inputs.try_recv() {
+                Ok(input) => input,
+                Err(TryRecvError::Disconnected) => break Ended::Whole,
+                Err(TryRecvError::Empty) => {
+                    self.hand_over();
+                    match inputs.recv() {
+                        Ok(input) => input,
+                        Err(_) => break Ended::Whole,
+                    }
+                }
+            };
+            if let Err(ended) = self.take(input, memory) {
+                break ended;
+            }
+        };
+        self.hand_over();
+        ended
+    }
+
+    fn take(&mut self, input: Input, memory: &SyncSender<Vec<u8>>) -> Step {
+        match input {
+            Input::Lines(block) => {
+                for record in records(block.bytes(), self.arguments.record_delimiter()) {
+                    let (key, value) = self.split(record);
+                    self.send(key, value)?;
+                }
+                self.console.read(block.bytes().len() as u64);
+                let _ = memory.try_send(block.into_memory());
+                Ok(())
+            }
+            Input::Whole(bytes) => {
+                self.send(None, Some(&bytes))?;
+                self.console.read(bytes.len() as u64);
+                Ok(())
+            }
+            Input::TooLong => {
+                self.push(Sent::TooLong);
+                self.left -= 1;
+                Ok(())
+            }
+            Input::Failed(reason) => Err(Ended::InputFailed(reason)),
+            Input::End | Input::Interrupted => Err(Ended::Whole),
+        }
+    }
+
+    /// The key and the value of a line.
+    fn split<'r>(&self, line: &'r [u8]) -> (Option<&'r [u8]>, Option<&'r [u8]>) {
+        let Some(delimiter) = self.arguments.key_delimiter() else {
+            return (None, Some(line));
+        };
+        let at = match *delimiter {
+            [byte] => memchr::memchr(byte, line),
+            _ => memchr::memmem::find(line, delimiter),
+        };
+        match at {
+            Some(at) => (Some(&line[..at]), Some(&line[at + delimiter.len()..])),
+            None => (None, Some(line)),
+        }
+    }
+
+    /// Queues one record, and waits if it must.
+    fn send(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Step {
+        if self.left == 0 || self.interrupt.signal().is_some() {
+            return Err(Ended::Whole);
+        }
+        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        self.keep_pace(bytes)?;
+        let (arguments, topic) = (self.arguments, self.topic);
+        let key = match key {
+            Some(key) => not_null(arguments, key),
+            None => arguments.key.as_deref().map(str::as_bytes),
+        };
+        let record = record(
+            arguments,
+            topic,
+            key,
+            value.and_then(|value| not_null(arguments, value)),
+        );
+        self.left -= 1;
+        match self.producer.try_send(&record) {
+            Ok(delivery) => {
+                self.push(Sent::Delivery(delivery));
+                Ok(())
+            }
+            Err(error) if error.would_wait() => self.send_waiting(&record),
+            Err(error) => {
+                // What the cluster refuses for the topic it refuses for every record; a record that is too large is
+                // its own trouble only.
+                let give_up = error.code().is_some() || error.is_closed();
+                self.push(Sent::Refused(Box::new(error)));
+                if give_up { Err(Ended::GivenUp) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Waits for metadata or memory. What cannot be had within `max.block.ms` the next record will not get either.
+    fn send_waiting(&mut self, record: &Record<'_>) -> Step {
+        self.hand_over();
+        let (console, max_block, told) = (self.console, self.max_block, self.waited);
+        let impatient = || {
+            if !told {
+                let seconds = max_block.as_secs();
+                console.note(&format!(
+                    "note: the brokers do not answer; waiting for up to {seconds} s (max.block.ms)"
+                ));
+            }
+        };
+        let started = Instant::now();
+        let send = self.producer.send(record);
+        let result = self
+            .parker
+            .wait_unless_interrupted(send, self.interrupt, PATIENCE, impatient);
+        self.waited |= started.elapsed() >= PATIENCE;
+        match result {
+            None => Err(Ended::Whole),
+            Some(Ok(delivery)) => {
+                self.push(Sent::Delivery(delivery));
+                Ok(())
+            }
+            Some(Err(error)) => {
+                self.push(Sent::Refused(Box::new(error)));
+                Err(Ended::GivenUp)
+            }
+        }
+    }
+
+    fn keep_pace(&mut self, bytes: usize) -> Step {
+        let Some(pace) = &mut self.pace else { return Ok(()) };
+        let due = pace.due(bytes);
+        if due > Instant::now() {
+            self.hand_over();
+            self.interrupt.wait_until(due);
+            if self.interrupt.signal().is_some() {
+                return Err(Ended::Whole);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, sent: Sent) {
+        self.chunk.push(sent);
+        if self.chunk.len() >= CHUNK_RECORDS {
+            self.hand_over();
+        }
+    }
+
+    /// Gives what was sent to the reporter; waits while too much is unanswered.
+    fn hand_over(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let empty = self
+            .used
+            .try_recv()
+            .unwrap_or_else(|_| Vec::with_capacity(CHUNK_RECORDS));
+        // The reporter ends only after this end of the queue is closed.
+        let _ = self.chunks.send(std::mem::replace(&mut self.chunk, empty));
+    }
+}
+
+fn record<'r>(
+    arguments: &'r Arguments,
+    topic: &'r Topic,
+    key: Option<&'r [u8]>,
+    value: Option<&'r [u8]>,
+) -> Record<'r> {
+    let mut record = Record::to(topic);
+    if let Some(key) = key {
+        record = record.key(key);
+    }
+    if let Some(value) = value {
+        record = record.value(value);
+    }
+    if let Some(partition) = arguments.partition {
+        record = record.partition(partition);
+    }
+    if let Some(timestamp) = arguments.timestamp {
+        record = record.timestamp_ms(timestamp);
+    }
+    for (name, value) in &arguments.headers {
+        record = record.header(name, value.as_deref().map(str::as_bytes));
+    }
+    record
+}
+
+/// What is sent for bytes that were read: nothing, if the flags say that they stand for null.
+fn not_null<'r>(arguments: &Arguments, bytes: &'r [u8]) -> Option<&'r [u8]> {
+    let is_null = (arguments.empty_is_null && bytes.is_empty())
+        || arguments.null_marker().is_some_and(|marker| marker == bytes);
+    (!is_null).then_some(bytes)
+}

@@ -1,0 +1,168 @@
+//! `ottla produce`: lines and files become records.
+//!
+//! Three threads, with bounded queues between them: a reader hands over big blocks, the main thread cuts them into
+//! records and queues those with the producer, and a reporter awaits the outcomes in the order of the input.
+
+mod arguments;
+mod console;
+mod feed;
+mod input;
+mod json;
+mod pace;
+mod report;
+
+pub(crate) use arguments::Arguments;
+
+use crate::connection;
+use crate::exit::{self, Failure};
+use crate::interrupt::{self, Interrupt};
+use crate::park::Parker;
+use arguments::Source;
+use console::Console;
+use feed::{Ended, Feed};
+use input::{BLOCKS_WAITING_MAX, Format, Input};
+use ottla::Producer;
+use report::{CHUNKS_WAITING_MAX, Counters, Reporter};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+/// Sends everything and says what became of it.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let (topic_name, sources) = arguments.topic_and_sources()?;
+    let config = connection::build(arguments.builder()?, arguments.quiet)?;
+    let input_bytes = check_sources(&sources)?;
+    let format = Format {
+        lines: arguments.lines,
+        delimiter: arguments.record_delimiter().to_vec(),
+        record_bytes_max: config.max_request_size(),
+    };
+    let record_bytes_max = format.record_bytes_max;
+    let close_timeout = config.delivery_timeout();
+    let max_block = config.max_block();
+    let producer = Producer::builder()
+        .config(config)
+        .build()
+        .map_err(Failure::delivery)?;
+
+    let (input_sender, inputs) = sync_channel(BLOCKS_WAITING_MAX);
+    let (memory_sender, memory) = sync_channel(BLOCKS_WAITING_MAX);
+    let on_signal = {
+        let inputs = input_sender.clone();
+        // Only an idle feed waits for an input, and then there is room.
+        move || drop(inputs.try_send(Input::Interrupted))
+    };
+    let interrupt = Interrupt::listen(on_signal).map_err(|error| start("listen for signals", &error))?;
+    // Never joined: it may wait for standard input for ever, and dies with the program.
+    spawn("reader", move || {
+        input::read(&sources, &format, &input_sender, &memory)
+    })?;
+
+    let counters = Arc::new(Counters::default());
+    let console = Console::new(arguments.quiet, input_bytes, &counters);
+    let (chunk_sender, chunks) = sync_channel(CHUNKS_WAITING_MAX);
+    let (used_sender, used) = sync_channel(CHUNKS_WAITING_MAX);
+    let out = arguments.output.map(|_| (io::stdout(), topic_name.as_str()));
+    let reporter = Reporter::new(out, Arc::clone(&counters), console.clone(), record_bytes_max);
+    let reporter = spawn("reporter", move || reporter.run(&chunks, &used_sender))?;
+
+    let parker = Parker::new();
+    let topic = producer.topic(&topic_name);
+    let mut feed = Feed::new(
+        arguments,
+        &producer,
+        &topic,
+        &interrupt,
+        &parker,
+        &console,
+        max_block,
+        chunk_sender,
+        used,
+    );
+    let ended = feed.run(&inputs, &memory_sender);
+    // Its end of the queue closes, so that the reporter ends once all outcomes are told.
+    drop(feed);
+    if interrupt.signal().is_some() {
+        console.note("interrupted: waiting for what was sent; interrupt again to give it up");
+    }
+    parker.wait(producer.flush());
+    let written = reporter
+        .join()
+        .map_err(|_| Failure::delivery("the reporter ended early, which is a defect"))?;
+    parker.wait(producer.close(close_timeout));
+    console.end();
+    Ok(summary(&ended, &written, &counters, &interrupt, &console))
+}
+
+/// Tells how it ended, and chooses the exit code: a signal before failed records before bad input.
+fn summary(
+    ended: &Ended,
+    written: &io::Result<()>,
+    counters: &Counters,
+    interrupt: &Interrupt,
+    console: &Console,
+) -> ExitCode {
+    if let Ended::InputFailed(reason) = ended {
+        console.error(reason);
+    }
+    if let Err(error) = written {
+        console.error(&format!("cannot write to standard output: {error}"));
+    }
+    console.note(&format!(
+        "{} sent, {} failed",
+        counters.acked(),
+        counters.failed()
+    ));
+    ExitCode::from(match (interrupt.signal(), ended) {
+        (Some(signal), _) => interrupt::exit_code(signal),
+        _ if counters.failed() > 0 || written.is_err() => exit::DELIVERY,
+        (None, Ended::InputFailed(_)) => exit::INPUT,
+        (None, Ended::Whole) => return ExitCode::SUCCESS,
+        (None, Ended::GivenUp) => exit::DELIVERY,
+    })
+}
+
+/// Finds out before the first record is sent that a file is not there; the size of all sources, if it is known.
+fn check_sources(sources: &[Source]) -> Result<Option<u64>, Failure> {
+    let mut bytes = Some(0_u64);
+    for source in sources {
+        let file = match source {
+            Source::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            Source::File(path) => File::open(path),
+        };
+        let metadata = match (file.and_then(|file| file.metadata()), source) {
+            (Ok(metadata), Source::File(path)) if metadata.is_dir() => {
+                return Err(Failure::input(format!(
+                    "cannot read {}: it is a directory",
+                    path.display()
+                )));
+            }
+            (Err(error), Source::File(path)) => {
+                return Err(Failure::input(format!("cannot read {}: {error}", path.display())));
+            }
+            (metadata, _) => metadata.ok().filter(std::fs::Metadata::is_file),
+        };
+        bytes = bytes
+            .zip(metadata)
+            .map(|(bytes, metadata)| bytes.saturating_add(metadata.len()));
+    }
+    Ok(bytes)
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, Failure> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| start("start a thread", &error))
+}
+
+fn start(what: &str, error: &io::Error) -> Failure {
+    Failure::delivery(format!("cannot {what}: {error}"))
+}

@@ -1,0 +1,6 @@
+//! The program from outside: exit codes, messages, and what arrives in a real Kafka.
+
+mod config;
+mod produce;
+mod real;
+mod support;
