@@ -3,7 +3,7 @@
 use super::decompressor::{Input, Output};
 use super::{CompressError, Compression, DecompressError};
 use std::io::Cursor;
-use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode};
 use zstd::zstd_safe::{
     CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name,
 };
@@ -13,6 +13,9 @@ const FRAME_MAGIC: u32 = 0xfd2f_b528;
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// What a block decompresses to at most.
 const BLOCK_SIZE_MAX: u64 = 128 * 1024;
+
+/// The library's code for an output that has too little room: errors are negative numbers.
+const TOO_SMALL: usize = (ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize).wrapping_neg();
 
 pub(super) struct Encoder {
     context: CCtx<'static>,
@@ -125,7 +128,7 @@ impl Decoder {
             // The buffer may have had more room than the limit leaves.
             Ok(written) if written > room => Err(output.too_large()),
             Ok(_) => Ok(()),
-            Err(_) if bound > room as u64 => Err(output.too_large()),
+            Err(TOO_SMALL) if bound > room as u64 => Err(output.too_large()),
             Err(code) => Err(output.corrupt(get_error_name(code))),
         }
     }
@@ -162,7 +165,14 @@ fn frame_bound(input: &mut Input<'_>) -> Option<u64> {
         2 => 4,
         _ => 8,
     };
-    input.take(usize::from(!single_segment) + dictionary_id_size + content_size_size)?;
+    // A block is no larger than the window, which in a frame of a single segment is the content.
+    let window_size = if single_segment {
+        u64::MAX
+    } else {
+        window_size(input.byte()?)
+    };
+    let block_size_max = BLOCK_SIZE_MAX.min(window_size);
+    input.take(dictionary_id_size + content_size_size)?;
     let mut bound = 0u64;
     loop {
         let [low, middle, high] = input.array()?;
@@ -172,7 +182,7 @@ fn frame_bound(input: &mut Input<'_>) -> Option<u64> {
             0 => (size as usize, u64::from(size)),
             // One byte, repeated.
             1 => (1, u64::from(size)),
-            2 => (size as usize, BLOCK_SIZE_MAX),
+            2 => (size as usize, block_size_max),
             _ => return None,
         };
         input.take(stored)?;
@@ -182,4 +192,10 @@ fn frame_bound(input: &mut Input<'_>) -> Option<u64> {
             return Some(bound);
         }
     }
+}
+
+/// Five bits of exponent above 1 KiB, three of mantissa.
+fn window_size(descriptor: u8) -> u64 {
+    let base = 1 << (10 + (descriptor >> 3));
+    base + base / 8 * u64::from(descriptor & 7)
 }
