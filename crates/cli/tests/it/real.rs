@@ -1,6 +1,7 @@
 //! `ottla produce` into a real Kafka, whose address `OTTLA_KAFKA_BOOTSTRAP` holds, read back with kcat.
 
 use crate::support::run;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -89,13 +90,14 @@ fn lines_arrive_where_the_report_says() {
     let reported = sent.json();
     let read = read(&broker, &topic);
     assert_eq!((reported.len(), read.len()), (5_000, 5_000));
+    let at = |record: &serde_json::Value| (record["partition"].as_i64(), record["offset"].as_i64());
+    let by_place: BTreeMap<_, _> = read.iter().map(|record| (at(record), record)).collect();
     for (index, report) in reported.iter().enumerate() {
         assert_eq!(report["line"], index + 1);
         assert_eq!(report["topic"], topic.as_str());
-        let found = read.iter().find(|record| {
-            record["partition"] == report["partition"] && record["offset"] == report["offset"]
-        });
-        let found = found.unwrap_or_else(|| panic!("nothing at {report}"));
+        let found = by_place
+            .get(&at(report))
+            .unwrap_or_else(|| panic!("nothing at {report}"));
         let n = index + 1;
         assert_eq!(
             (&found["key"], &found["payload"]),
