@@ -7,11 +7,13 @@
 //! Each step consumes the one before, so that no two holders can write. Whatever happens, the deliveries of a batch
 //! resolve: one that is dropped on the way fails them.
 
+use crate::Accumulator;
 use crate::delivery::{Completion, Delivery, DeliveryFailure, FailureKind, Outcome, Persistence};
 use crate::flush::FlushTicket;
 use crate::memory::{CHUNK_SIZES, Chunk, MemoryPool, Reservation, class_for};
 use crate::partition::{CompressionRatio, Record};
 use crate::payload::ChunkChain;
+use crate::split;
 use bytes::Bytes;
 use ottla_protocol::compression::{Codec, CompressError, Compression, Compressor};
 use ottla_protocol::records::{
@@ -154,6 +156,14 @@ impl OpenBatch {
         )
     }
 
+    pub(crate) fn completion(&self) -> &Arc<Completion> {
+        &self.core.completion
+    }
+
+    pub(crate) fn record_count(&self) -> u32 {
+        self.core.record_count
+    }
+
     /// Takes no more records.
     pub(crate) fn close(self) -> ClosedBatch {
         ClosedBatch {
@@ -264,6 +274,39 @@ impl Sealer {
         batch.into_sealed(self, ratio, pool)
     }
 
+    /// Splits a batch that is too large for the broker into parts of at most half its records' bytes, or of `batch_size`
+    /// if that is less than the whole; none of them is empty. The batch's deliveries follow their records. `None` if it
+    /// holds a single record: then that record is what is too large.
+    ///
+    /// The parts take the place of the batch in its flush, keep its age, and are charged even if there is no memory left:
+    /// waiting for memory here could wait for itself.
+    pub fn split(
+        &mut self,
+        batch: &SealedBatch,
+        batch_size: usize,
+        ratio: &CompressionRatio,
+        accumulator: &Accumulator,
+    ) -> Option<Vec<SealedBatch>> {
+        if batch.core.record_count < 2 || batch.is_complete() {
+            return None;
+        }
+        ratio.reset();
+        let len = batch.uncompressed_len;
+        let part_len_max = if batch_size < len { batch_size } else { len / 2 };
+        // What we wrote ourselves is readable; if it is not, the batch fails as it would without a split.
+        let opens = split::regroup(batch, part_len_max, accumulator).ok()?;
+        let mut first = 0;
+        let mut parts = Vec::with_capacity(opens.len());
+        for open in &opens {
+            parts.push((first, Arc::clone(open.completion())));
+            first += open.record_count();
+        }
+        let seal = |open: OpenBatch| self.seal(open.close(), ratio, accumulator.memory());
+        let sealed = opens.into_iter().filter_map(seal).collect();
+        batch.core.complete(Outcome::Split(parts));
+        Some(sealed)
+    }
+
     /// Compresses into fresh chunks. Their permits are taken regardless of the limit: the uncompressed chunks come back
     /// as soon as this is done, so the overdraft lasts as long as one batch's compression, and waiting could deadlock.
     fn compress(
@@ -364,6 +407,20 @@ impl SealedBatch {
             header.base_sequence = identity.base_sequence;
         }
         header.encode(self.payload_len, self.payload_crc)
+    }
+
+    /// The whole batch in one piece, as it would be on the wire: a copy.
+    pub(crate) fn glued(&self) -> Bytes {
+        let mut glued = Vec::with_capacity(self.wire_len());
+        glued.extend_from_slice(&self.header(None));
+        self.payload
+            .iter()
+            .for_each(|slice| glued.extend_from_slice(slice));
+        glued.into()
+    }
+
+    pub(crate) fn completion(&self) -> &Arc<Completion> {
+        &self.core.completion
     }
 
     /// Whether its deliveries are resolved: after an expiry the batch lives on only until its writer is done.

@@ -151,6 +151,8 @@ pub(crate) enum Outcome {
     },
     /// All of it failed, for one reason.
     Failed(DeliveryFailure),
+    /// Too large for the broker: its records went on in these batches, each with the index of its first record.
+    Split(Vec<(u32, Arc<Completion>)>),
     /// Refused because of some of its records (KIP-467): theirs by index, ascending; the others share one failure.
     Rejected {
         culprits: Vec<(u32, DeliveryFailure)>,
@@ -204,6 +206,38 @@ impl Completion {
     pub(crate) fn is_complete(&self) -> bool {
         self.outcome.get().is_some()
     }
+
+    /// The topic and the partition.
+    pub(crate) fn place(&self) -> (&Arc<str>, i32) {
+        (&self.topic, self.partition)
+    }
+
+    /// Has the waker woken when the outcome is set; `at` is where this waiter stands. False if it is set already.
+    fn register(&self, at: &mut Option<u32>, waker: &Waker) -> bool {
+        let mut waiters = self.waiters.lock();
+        // `complete` sets the outcome before it takes the waiters: what is not set here will find this waker.
+        if self.is_complete() {
+            return false;
+        }
+        match at.and_then(|at| waiters.get_mut(at as usize)) {
+            Some(Some(known)) => known.clone_from(waker),
+            Some(empty) => *empty = Some(waker.clone()),
+            None => {
+                // A batch has fewer than 2^31 records, and each delivery registers once.
+                *at = u32::try_from(waiters.len()).ok();
+                waiters.push(Some(waker.clone()));
+            }
+        }
+        true
+    }
+}
+
+/// The part of a split batch in which the record with this index went on, and its index there.
+fn part_of(parts: &[(u32, Arc<Completion>)], index: u32) -> (u32, &Arc<Completion>) {
+    // The first part begins at 0, so there is always one that begins at or before the index.
+    let at = parts.partition_point(|(first, _)| *first <= index) - 1;
+    let (first, part) = &parts[at];
+    (index - first, part)
 }
 
 /// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued.
@@ -251,15 +285,36 @@ impl Delivery {
 
     /// Whether the outcome stands, so that awaiting it will not wait.
     pub fn is_resolved(&self) -> bool {
-        self.batch.is_complete()
+        self.standing().is_some()
     }
 
     /// The outcome, if it stands.
     pub fn outcome(&self) -> Option<Result<RecordMetadata, DeliveryFailure>> {
-        self.batch.outcome.get().map(|outcome| self.resolve(outcome))
+        self.standing()
+            .map(|(index, outcome)| self.resolve(index, outcome))
     }
 
-    fn resolve(&self, outcome: &Outcome) -> Result<RecordMetadata, DeliveryFailure> {
+    /// The outcome that stands, and the record's index in the batch that it is of.
+    fn standing(&self) -> Option<(u32, &Outcome)> {
+        let (mut index, mut batch) = (self.index, &self.batch);
+        loop {
+            match batch.outcome.get()? {
+                Outcome::Split(parts) => (index, batch) = part_of(parts, index),
+                outcome => return Some((index, outcome)),
+            }
+        }
+    }
+
+    /// Follows the record into the part of a split batch that it went on in.
+    fn follow(&mut self) {
+        while let Some(Outcome::Split(parts)) = self.batch.outcome.get() {
+            let (index, part) = part_of(parts, self.index);
+            let part = Arc::clone(part);
+            (self.index, self.batch, self.waiter) = (index, part, None);
+        }
+    }
+
+    fn resolve(&self, index: u32, outcome: &Outcome) -> Result<RecordMetadata, DeliveryFailure> {
         match outcome {
             Outcome::Acked {
                 base_offset,
@@ -270,7 +325,7 @@ impl Delivery {
                 offset: if *base_offset < 0 {
                     -1
                 } else {
-                    base_offset + i64::from(self.index)
+                    base_offset + i64::from(index)
                 },
                 timestamp_ms: if *log_append_time_ms < 0 {
                     self.timestamp_ms
@@ -281,8 +336,9 @@ impl Delivery {
                 value_size: self.value_size,
             }),
             Outcome::Failed(failure) => Err(failure.clone()),
+            Outcome::Split(_) => unreachable!("a split is followed before anything is resolved"),
             Outcome::Rejected { culprits, others } => {
-                let culprit = culprits.binary_search_by_key(&self.index, |(index, _)| *index);
+                let culprit = culprits.binary_search_by_key(&index, |(culprit, _)| *culprit);
                 Err(culprit.map_or(others, |at| &culprits[at].1).clone())
             }
         }
@@ -293,26 +349,16 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, DeliveryFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.batch.outcome.get() {
-            return Poll::Ready(self.resolve(outcome));
-        }
         let this = &mut *self;
-        let mut waiters = this.batch.waiters.lock();
-        // `complete` sets the outcome before it takes the waiters: what is not set here will find this waker.
-        if let Some(outcome) = this.batch.outcome.get() {
-            drop(waiters);
-            return Poll::Ready(this.resolve(outcome));
-        }
-        match this.waiter.and_then(|at| waiters.get_mut(at as usize)) {
-            Some(Some(waker)) => waker.clone_from(cx.waker()),
-            Some(empty) => *empty = Some(cx.waker().clone()),
-            None => {
-                // A batch has fewer than 2^31 records, and each delivery registers once.
-                this.waiter = u32::try_from(waiters.len()).ok();
-                waiters.push(Some(cx.waker().clone()));
+        loop {
+            if let Some(outcome) = this.outcome() {
+                return Poll::Ready(outcome);
+            }
+            this.follow();
+            if this.batch.register(&mut this.waiter, cx.waker()) {
+                return Poll::Pending;
             }
         }
-        Poll::Pending
     }
 }
 
@@ -439,6 +485,53 @@ mod tests {
                     .is_ready()
             );
         }
+    }
+
+    #[test]
+    fn deliveries_follow_their_records_into_the_parts_of_a_split_batch() {
+        let (parent, left, right) = (batch(), batch(), batch());
+        let wakes = Arc::new(CountWakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut last = delivery(&parent, 4);
+        let never_polled = delivery(&parent, 1);
+        assert!(
+            Pin::new(&mut last)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let parts = vec![(0, Arc::clone(&left)), (3, Arc::clone(&right))];
+        assert!(parent.complete(Outcome::Split(parts)));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "woken to follow");
+        assert!(
+            Pin::new(&mut last)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        assert!(!last.is_resolved() && never_polled.outcome().is_none());
+
+        // The right part is split once more.
+        let (third, fourth) = (batch(), batch());
+        right.complete(Outcome::Split(vec![(0, third), (1, Arc::clone(&fourth))]));
+        fourth.complete(Outcome::Acked {
+            base_offset: 70,
+            log_append_time_ms: -1,
+        });
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+        let outcome = last.outcome().expect("resolved").expect("acked");
+        assert_eq!((outcome.offset(), outcome.timestamp_ms()), (Some(70), 1_004));
+        assert!(
+            Pin::new(&mut last)
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+        );
+        left.complete(Outcome::Acked {
+            base_offset: 10,
+            log_append_time_ms: -1,
+        });
+        assert_eq!(
+            never_polled.outcome().expect("resolved").expect("acked").offset(),
+            Some(11)
+        );
     }
 
     #[test]

@@ -53,7 +53,6 @@ impl FlushTracker {
     }
 
     /// Counts a batch among those of `generation`: the parts of a split batch belong to whoever waits for the whole.
-    #[cfg(test)]
     pub(crate) fn ticket_in(self: &Arc<Self>, generation: u64) -> Option<FlushTicket> {
         let mut inner = self.inner.lock();
         let at = usize::try_from(generation.checked_sub(inner.base)?).ok()?;

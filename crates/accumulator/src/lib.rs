@@ -52,6 +52,7 @@ mod memory;
 mod partition;
 mod payload;
 mod ready;
+mod split;
 
 pub use accumulator::{Accumulator, AccumulatorConfig, Topic};
 pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer};

@@ -74,6 +74,12 @@ impl CompressionRatio {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 
+    /// A batch was too large for the broker: nothing is taken for compressible until it proves to be.
+    pub(crate) fn reset(&self) {
+        let estimate = self.estimate().max(1.0);
+        self.0.store(estimate.to_bits(), Ordering::Relaxed);
+    }
+
     pub(crate) fn observe(&self, compressed: usize, uncompressed: usize) {
         if uncompressed == 0 {
             return;

@@ -323,6 +323,6 @@ fn sender_config(config: &Config) -> SenderConfig {
         max_request_size: config.max_request_size(),
         max_in_flight: config.max_in_flight(),
         metadata_max_age: config.metadata_max_age(),
-        compression: config.codec().compression(),
+        codec: config.codec(),
     }
 }

@@ -1,7 +1,13 @@
 //! The settings of the sender.
 
-use ottla_protocol::compression::Compression;
+use ottla_protocol::compression::{Codec, Compression};
 use std::time::Duration;
+
+impl SenderConfig {
+    pub(crate) fn compresses(&self) -> bool {
+        self.codec.compression() != Compression::None
+    }
+}
 
 /// When a broker answers a Produce request: `acks`.
 ///
@@ -55,8 +61,8 @@ pub struct SenderConfig {
     pub max_in_flight: usize,
     /// `metadata.max.age.ms`: how old metadata may become before it is fetched again.
     pub metadata_max_age: Duration,
-    /// `compression.type`: whether batches go through [`Action::Seal`](crate::Action::Seal).
-    pub compression: Compression,
+    /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
+    pub codec: Codec,
 }
 
 impl Default for SenderConfig {
@@ -74,7 +80,7 @@ impl Default for SenderConfig {
             max_request_size: 1_048_576,
             max_in_flight: 5,
             metadata_max_age: Duration::from_millis(300_000),
-            compression: Compression::None,
+            codec: Codec::new(Compression::None),
         }
     }
 }

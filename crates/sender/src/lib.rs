@@ -15,8 +15,8 @@
 //! ```
 //!
 //! # What holds
-//! - One batch of a partition is in flight at a time, and a failed one is sent again before any later one: order within
-//!   a partition is kept across retries.
+//! - Idempotent: a record is in the log once, and in the order of its partition, with up to five batches in flight. Without:
+//!   one batch of a partition is in flight at a time, and a failed one goes before any later one, so order is kept.
 //! - Every delivery resolves by `delivery.timeout.ms`. A failure says whether the record may be in the log: only answers
 //!   that a broker gives before it appends count as "not persisted".
 //! - Trouble in one partition holds up no other; trouble at one broker no other broker.

@@ -23,6 +23,17 @@ impl Stamp {
         is_ahead(self.base_sequence, other.base_sequence)
     }
 
+    /// Splits the first `record_count` numbers off: a batch that is sent in parts keeps its numbers between them.
+    pub fn take_front(&mut self, record_count: u32) -> Stamp {
+        let front = Stamp {
+            record_count,
+            ..*self
+        };
+        self.base_sequence = add(self.base_sequence, record_count);
+        self.record_count = self.record_count.saturating_sub(record_count);
+        front
+    }
+
     /// The last record's sequence.
     pub fn last_sequence(&self) -> i32 {
         add(self.base_sequence, self.record_count - 1)
@@ -222,6 +233,17 @@ mod tests {
         assert!(sequences.is_expected(&across) && !sequences.is_expected(&after));
         sequences.acked(&across);
         assert!(sequences.is_expected(&after));
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_keep_its_numbers_between_them() {
+        let mut sequences = sequences();
+        sequences.next = 2_147_483_646;
+        let mut rest = sequences.stamp(5);
+        let (first, second) = (rest.take_front(3), rest.take_front(2));
+        assert_eq!((first.base_sequence, first.last_sequence()), (2_147_483_646, 0));
+        assert_eq!((second.base_sequence, second.last_sequence()), (1, 2));
+        assert_eq!(sequences.next, 3);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use crate::produce::{self, Part, TopicParts};
 use crate::{Acks, Action, ApiRange, Request, SealJob};
 use ottla_accumulator::BatchIdentity;
 use ottla_protocol::ApiKey;
-use ottla_protocol::compression::Compression;
 use ottla_protocol::wire::Uuid;
 use ottla_time::Time;
 use std::sync::Arc;
@@ -191,7 +190,7 @@ impl Sender {
         if !state.pending.is_empty() {
             return true;
         }
-        if self.shared.config.compression != Compression::None {
+        if self.shared.config.compresses() {
             self.start_sealing(slot);
             return false;
         }
@@ -208,10 +207,7 @@ impl Sender {
     /// With compression: works on a full batch while the one before it is on the wire.
     pub(super) fn seal_ahead(&mut self, slot: usize) {
         let state = &self.partitions[slot];
-        if self.shared.config.compression != Compression::None
-            && state.queued.closed > 0
-            && state.pending.is_empty()
-        {
+        if self.shared.config.compresses() && state.queued.closed > 0 && state.pending.is_empty() {
             self.start_sealing(slot);
         }
     }

@@ -4,7 +4,7 @@ use super::{InFlight, Sender};
 use crate::partition::Pending;
 use crate::verdict::{advice, proves_not_appended};
 use bytes::Bytes;
-use ottla_accumulator::{DeliveryFailure, FailureKind};
+use ottla_accumulator::{DeliveryFailure, FailureKind, Sealer};
 use ottla_protocol::messages::ProduceResponse;
 use ottla_protocol::messages::produce::PartitionProduceResponse;
 use ottla_protocol::wire::{Reader, Uuid};
@@ -163,6 +163,9 @@ impl Sender {
             {
                 return self.out_of_order(slot, id, pending, code, now);
             }
+            ErrorCode::MESSAGE_TOO_LARGE if pending.batch.record_count() > 1 => {
+                return self.split(slot, id, pending, answer.error_message, now);
+            }
             _ => {}
         }
         // KIP-951: the old leader may say who leads now.
@@ -207,6 +210,46 @@ impl Sender {
             .with_detail(format!("{count} other records of the same batch were refused"));
         pending.batch.reject(culprits, others);
         self.give_up(slot, &pending);
+        self.settle(slot, id, now);
+    }
+
+    /// The broker takes no batch of this size: its records go on in smaller ones, down to the single record that is too
+    /// large. They keep the batch's numbers between them, so what is numbered after it stays as it is (as in Java).
+    fn split(&mut self, slot: usize, id: u64, pending: Pending, message: Option<String>, now: Time) {
+        let state = &mut self.partitions[slot];
+        let accumulator = &self.shared.accumulator;
+        let parts = Sealer::new(self.shared.config.codec).ok().and_then(|mut sealer| {
+            sealer.split(
+                &pending.batch,
+                accumulator.batch_size(),
+                state.queue.compression_ratio(),
+                accumulator,
+            )
+        });
+        let Some(parts) = parts else {
+            let trouble = Trouble::Answer {
+                code: ErrorCode::MESSAGE_TOO_LARGE,
+                message,
+            };
+            return self.attempt_failed(slot, id, pending, trouble, now);
+        };
+        let mut stamp = pending.stamp;
+        let mut at = 0;
+        for batch in parts {
+            let part = stamp.as_mut().map(|rest| rest.take_front(batch.record_count()));
+            let part = Pending {
+                stamp: part,
+                maybe_persisted: pending.maybe_persisted,
+                ..Pending::new(batch)
+            };
+            if part.stamp.is_some() {
+                self.put_back(slot, part);
+            } else {
+                // Without numbers nothing else of the partition is in flight: they go first, in order.
+                self.partitions[slot].pending.insert(at, part);
+                at += 1;
+            }
+        }
         self.settle(slot, id, now);
     }
 

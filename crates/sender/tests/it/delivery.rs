@@ -131,6 +131,75 @@ fn a_fatal_error_fails_the_batch_as_not_persisted_with_advice() {
 }
 
 #[test]
+fn a_batch_above_the_brokers_limit_is_split_until_only_the_culprit_fails() {
+    for (idempotent, codec) in [
+        (false, Compression::None),
+        (true, Compression::None),
+        (true, Compression::Lz4),
+    ] {
+        let mut world = World::with_topic(1, |config, _| {
+            config.idempotent = idempotent;
+            config.codec = codec.into();
+        });
+        let sizes = [10, 20, 900, 30, 40, 50, 60, 70];
+        let values: Vec<String> = sizes.iter().map(|&size| pseudo_random_text(size)).collect();
+        let deliveries: Vec<_> = values.iter().map(|value| world.send_to(0, value)).collect();
+        let mut flush = world.handle.flush();
+        world.turn();
+        let mut log: Vec<String> = Vec::new();
+        let mut identities = Vec::new();
+        for _ in 0..100 {
+            if world.requests.is_empty() {
+                break;
+            }
+            assert!(World::poll(&mut flush).is_none(), "the flush waits for the parts");
+            let next = crate::world::sent(&world.requests[0].1);
+            // The broker's limit: 500 bytes for a batch.
+            if next[0].bytes.len() > 500 {
+                world.answer_produce(ErrorCode::MESSAGE_TOO_LARGE, -1);
+                // A single record that is too large leaves a gap; what follows is refused for it.
+            } else if idempotent && next[0].identity.2 != identities.len() as i32 && next[0].identity.1 == 0 {
+                world.answer_produce(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1);
+            } else {
+                world.answer_produce(ErrorCode::NONE, log.len() as i64);
+                identities.extend(next[0].values.iter().map(|_| next[0].identity));
+                log.extend(next[0].values.clone());
+            }
+            let until = world.now() + Duration::from_millis(300);
+            world.run_until(until);
+        }
+        assert!(World::poll(&mut flush).is_some());
+        let mut expected: Vec<&String> = values.iter().collect();
+        let culprit = expected.remove(2);
+        assert_eq!(log.iter().collect::<Vec<_>>(), expected);
+        for (value, delivery) in values.iter().zip(&deliveries) {
+            let outcome = delivery.outcome().expect("resolved");
+            if value == culprit {
+                let failure = outcome.expect_err("too large");
+                assert_eq!(failure.kind, FailureKind::Broker(ErrorCode::MESSAGE_TOO_LARGE));
+                assert_eq!(failure.persistence, Persistence::NotPersisted);
+            } else {
+                let offset = outcome.expect("acked").offset().expect("an offset");
+                assert_eq!(&log[usize::try_from(offset).expect("positive")], value);
+            }
+        }
+        assert_eq!(world.handle.memory_used(), 0);
+    }
+}
+
+/// Text that no codec makes much smaller.
+fn pseudo_random_text(len: usize) -> String {
+    let mut state = len as u64 + 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(33 + (state >> 33) as u8 % 90)
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[test]
 fn retries_zero_means_one_attempt() {
     let mut world = World::with_topic(1, |config, _| {
         config.linger = Duration::ZERO;
@@ -287,7 +356,7 @@ fn acks_zero_is_done_when_it_is_written() {
 #[test]
 fn compressed_batches_fill_by_their_estimate_and_decode() {
     let mut world = World::with_topic(1, |config, accumulator| {
-        config.compression = Compression::Lz4;
+        config.codec = Compression::Lz4.into();
         accumulator.batch_size = 4_000;
     });
     let mut deliveries = Vec::new();

@@ -54,8 +54,8 @@ impl World {
         // Most tests are about something else; those about it switch it on.
         config.idempotent = false;
         change(&mut config, &mut accumulator);
-        let sealer = Sealer::new(config.compression).expect("compiled in");
-        accumulator.compression = config.compression;
+        let sealer = Sealer::new(config.codec).expect("compiled in");
+        accumulator.compression = config.codec.compression();
         let clock = Arc::new(ManualClock::new(1_700_000_000_000));
         let partitioner = Box::new(DefaultPartitioner::new());
         let (sender, handle) = Sender::new(config, accumulator, partitioner, clock.clone(), 7);
