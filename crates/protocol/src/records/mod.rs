@@ -35,5 +35,5 @@ pub use header::{Attributes, BATCH_HEADER_SIZE, BatchHeader, TimestampType};
 pub use legacy::LegacyBatch;
 pub use log::{AnyBatch, RecordBatches};
 pub use reader::{Record, RecordHeader, Records};
-pub use record::{Header, RecordRef, RecordSink, RecordSize};
+pub use record::{Header, RecordRef, RecordSink, RecordSize, SliceSink};
 pub use view::{HeadersView, RecordView};
