@@ -65,7 +65,11 @@ fn memory_is_bounded_by_the_input() {
         for version in schema.versions.0..=schema.versions.1 {
             for _ in 0..3 {
                 let bytes = make(schema, version, &mut random);
-                assert!(check(name, decode, &bytes, version), "{name} v{version}");
+                assert!(
+                    check(name, decode, &bytes, version),
+                    "{} {name} v{version}",
+                    schema.kind
+                );
                 whole += 1;
                 damaged += claims(&bytes)
                     .filter(|bytes| !check(name, decode, bytes, version))

@@ -72,7 +72,7 @@ impl Scalar for Uuid {
 
     #[inline]
     fn to_wire(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.into_bytes());
+        out.extend_from_slice(self.as_bytes());
     }
 }
 

@@ -270,7 +270,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn shared(&mut self, length: usize, field: &'static str) -> Result<Bytes> {
+    #[inline(always)]
+    pub(super) fn shared(&mut self, length: usize, field: &'static str) -> Result<Bytes> {
         let start = self.offset();
         let taken = self.take(length, field)?;
         Ok(match self.source {
@@ -280,7 +281,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the length of bytes or of an array; none is null.
-    fn nullable_length(&mut self, flexible: bool, field: &'static str) -> Result<Option<usize>> {
+    #[inline]
+    pub(super) fn nullable_length(&mut self, flexible: bool, field: &'static str) -> Result<Option<usize>> {
         if flexible {
             Ok(self
                 .unsigned_varint(field)?
@@ -304,6 +306,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the `width` bytes of a length that was peeked at.
+    #[inline]
     fn length(&mut self, length: i64, width: usize, field: &'static str) -> Result<Option<usize>> {
         if length < -1 {
             return Err(self.error(DecodeErrorKind::NegativeLength { length }, field));
@@ -313,6 +316,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads how many elements an array has that cannot be null; see [`nullable_count`](Self::nullable_count).
+    #[inline(never)]
     pub fn count(&mut self, flexible: bool, least_bytes: usize, field: &'static str) -> Result<usize> {
         match self.nullable_count(flexible, least_bytes, field)? {
             Some(count) => Ok(count),
@@ -323,6 +327,7 @@ impl<'a> Reader<'a> {
     /// Reads how many elements an array has, none for null.
     ///
     /// The count is refused unless the bytes that remain can hold so many elements of `least_bytes` (not 0).
+    #[inline]
     pub fn nullable_count(
         &mut self,
         flexible: bool,
@@ -339,8 +344,10 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn check_count(&self, count: usize, least_bytes: usize, at: usize, field: &'static str) -> Result<()> {
-        let most = self.rest.len().saturating_sub(self.owed) / least_bytes.max(1);
-        if count > most {
+        let free = self.rest.len().saturating_sub(self.owed);
+        // The product saturates for absurd counts only, and no input is that long.
+        if count.saturating_mul(least_bytes) > free {
+            let most = free / least_bytes.max(1);
             return Err(DecodeError::new(
                 DecodeErrorKind::CountTooLarge { count, most },
                 at,

@@ -64,10 +64,34 @@ impl Reader<'_> {
     sized! {
         read_string = string -> String;
         read_nullable_string = nullable_string -> Option<String>;
-        read_bytes = bytes -> Bytes;
-        read_nullable_bytes = nullable_bytes -> Option<Bytes>;
         read_strings = strings -> Vec<String>;
         read_nullable_strings = nullable_strings -> Option<Vec<String>>;
+    }
+
+    pub(crate) fn read_bytes(
+        &mut self,
+        value: &mut Bytes,
+        flexible: bool,
+        field: &'static str,
+    ) -> Result<(), DecodeError> {
+        let Some(length) = self.nullable_length(flexible, field)? else {
+            return Err(self.unexpected_null(field));
+        };
+        *value = self.shared(length, field)?;
+        Ok(())
+    }
+
+    pub(crate) fn read_nullable_bytes(
+        &mut self,
+        value: &mut Option<Bytes>,
+        flexible: bool,
+        field: &'static str,
+    ) -> Result<(), DecodeError> {
+        *value = match self.nullable_length(flexible, field)? {
+            Some(length) => Some(self.shared(length, field)?),
+            None => None,
+        };
+        Ok(())
     }
 
     pub(crate) fn read_scalars<T: Scalar>(
@@ -76,7 +100,12 @@ impl Reader<'_> {
         flexible: bool,
         field: &'static str,
     ) -> Result<(), DecodeError> {
-        *values = self.scalars(flexible, field)?;
+        let count = self.count(flexible, T::BYTES, field)?;
+        let bytes = self.take(count * T::BYTES, field)?;
+        if count > 0 {
+            *values = Vec::with_capacity(count);
+            values.extend(bytes.chunks_exact(T::BYTES).map(T::from_wire));
+        }
         Ok(())
     }
 
@@ -127,14 +156,15 @@ impl Reader<'_> {
     ) -> Result<(), DecodeError> {
         self.owed += count * T::LEAST_BYTES;
         values.reserve_exact(count);
-        while values.len() < count {
+        // All of them at once: made in their places, not made elsewhere and moved.
+        values.resize_with(count, T::default);
+        let mut rest = &mut values[..];
+        while let [value, after @ ..] = rest {
             self.owed -= T::LEAST_BYTES;
-            values.push(T::default());
-            // The one that was just pushed: its place is its home from the start, so nothing moves it.
-            let Some(value) = values.last_mut() else { break };
             if let Err(error) = value.read(self, version) {
-                return Err(error.in_element(field, values.len() - 1));
+                return Err(error.in_element(field, count - after.len() - 1));
             }
+            rest = after;
         }
         Ok(())
     }

@@ -13,12 +13,14 @@ use table::{Random, Schema, make};
 /// How many instances of each message and version; `OTTLA_TEST_INSTANCES` sets another number.
 const INSTANCES: u64 = 4;
 
+/// A message that was decoded and encoded: the bytes, and what it looks like.
+type Again = Result<(Vec<u8>, String), DecodeError>;
+
 /// What the tests do with a message, whatever its type.
 struct Tested {
     kind: &'static str,
     name: &'static str,
-    /// Decodes and encodes: the bytes again, and what the message looks like.
-    through: fn(&[u8], i16) -> Result<(Vec<u8>, String), DecodeError>,
+    through: fn(&[u8], i16) -> Again,
     /// Decodes from bytes that are shared, and compares with a decoding that copies.
     shared: fn(&[u8], i16) -> Result<(), DecodeError>,
 }
@@ -29,7 +31,7 @@ fn decode<M: Message>(mut reader: Reader<'_>, version: i16) -> Result<M, DecodeE
     Ok(message)
 }
 
-fn through<M: Message>(bytes: &[u8], version: i16) -> Result<(Vec<u8>, String), DecodeError> {
+fn through<M: Message>(bytes: &[u8], version: i16) -> Again {
     let message = decode::<M>(Reader::new(bytes), version)?;
     let mut writer = Writer::new();
     if let Err(error) = message.encode(&mut writer, version) {
