@@ -55,6 +55,11 @@ pub(crate) struct Arguments {
     #[arg(short = 'p', long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub(super) partition: Option<i32>,
 
+    /// How a record without a partition gets one: default, round_robin, or a name of librdkafka's such as
+    /// consistent_random
+    #[arg(long, value_name = "NAME")]
+    partitioner: Option<String>,
+
     /// The timestamp of every record, in milliseconds since 1970-01-01 UTC
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(i64).range(0..))]
     pub(super) timestamp: Option<i64>,
@@ -185,6 +190,9 @@ impl Arguments {
         if let Some(acks) = &self.acks {
             builder = builder.set_from("acks", acks, Origin::Flag("--acks"));
         }
+        if let Some(partitioner) = &self.partitioner {
+            builder = builder.set_from("partitioner.class", partitioner, Origin::Flag("--partitioner"));
+        }
         if let Some(codec) = self.compression {
             let (name, flag) = (codec.compression().name(), Origin::Flag("-z"));
             builder = builder.set_from("compression.type", name, flag.clone());
@@ -260,11 +268,24 @@ mod tests {
     #[test]
     fn flags_become_keys() {
         let arguments = parse(&[
-            "t", "-b", "a:1", "-z", "zstd:-5", "--acks", "-1", "-K", "\\t", "-D", "\\0",
+            "t",
+            "-b",
+            "a:1",
+            "-z",
+            "zstd:-5",
+            "--acks",
+            "-1",
+            "--partitioner",
+            "round_robin",
+            "-K",
+            "\\t",
+            "-D",
+            "\\0",
         ]);
         let (config, _) = arguments.builder().expect("valid").build().expect("valid");
         assert_eq!(config.codec().to_string(), "zstd:-5");
         assert_eq!(config.acks(), ottla::config::Acks::All);
+        assert_eq!(config.partitioner(), ottla::config::PartitionerKind::RoundRobin);
         assert_eq!(
             (arguments.key_delimiter(), arguments.record_delimiter()),
             (Some(b"\t".as_slice()), b"\0".as_slice())

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn both_rates_hold() {
         let start = Instant::now();
-        let mut due = |pace: &mut Pace, bytes| pace.due(bytes).duration_since(start).as_millis();
+        let due = |pace: &mut Pace, bytes| pace.due(bytes).duration_since(start).as_millis();
         let mut pace = Pace::new(Some(10.0), None, start).expect("a rate");
         assert_eq!(
             [due(&mut pace, 9), due(&mut pace, 9), due(&mut pace, 9)],

@@ -2,13 +2,9 @@
 
 use crate::support::run;
 use std::fs;
-use std::net::TcpListener;
 
-/// An address that nobody listens on: it was free a moment ago, and the ports that the system gives out go round.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").to_string()
-}
+/// An address that nobody listens on: a port that only root could bind, and that no service uses any more (tcpmux).
+const NOBODY: &str = "127.0.0.1:1";
 
 #[test]
 fn bad_usage_ends_with_2() {
@@ -22,6 +18,8 @@ fn bad_usage_ends_with_2() {
     run(&["produce", "t", "--rate", "0"], "").ends(2, "above 0");
     run(&["produce", "t", "-z", "brotli"], "").ends(2, "none, gzip, snappy, lz4 or zstd");
     run(&["produce", "t", "-z", "gzip:10"], "").ends(2, "1 to 9");
+    run(&["produce", "t", "-b", "a:1", "--partitioner", "dice"], "")
+        .ends(2, "--partitioner: partitioner.class=dice");
     run(&["produce", "t", "-X", "list"], "").ends(2, "ottla config list");
     run(&["produce", "t", "-H", "=v"], "").ends(2, "name");
     run(&["--help"], "").ends(0, "");
@@ -50,8 +48,7 @@ fn input_that_is_not_there_ends_with_3() {
 
 #[test]
 fn a_broker_that_is_not_there_ends_with_1() {
-    let broker = nobody();
-    let flags = ["produce", "t", "-b", &broker, "-X", "max.block.ms=300"];
+    let flags = ["produce", "t", "-b", NOBODY, "-X", "max.block.ms=300"];
     let refused = run(&flags, "a\nb\nc\n");
     refused
         .ends(1, "error: line 1: ")
@@ -72,22 +69,20 @@ fn a_broker_that_is_not_there_ends_with_1() {
 
 #[test]
 fn nothing_to_send_is_no_failure() {
-    let broker = nobody();
-    run(&["produce", "t", "-b", &broker], "").ends(0, "0 sent, 0 failed\n");
-    run(&["produce", "t", "-b", &broker, "-c", "0"], "a\nb\n").ends(0, "0 sent, 0 failed\n");
+    run(&["produce", "t", "-b", NOBODY], "").ends(0, "0 sent, 0 failed\n");
+    run(&["produce", "t", "-b", NOBODY, "-c", "0"], "a\nb\n").ends(0, "0 sent, 0 failed\n");
 }
 
 /// Records that can never be sent fail one by one; they need no broker to be found out.
 #[test]
 fn records_that_are_too_large_fail_for_themselves() {
-    let broker = nobody();
     let long = "x".repeat(2_000);
     let input = format!("{long}\n{long}\n");
     let flags = [
         "produce",
         "t",
         "-b",
-        &broker,
+        NOBODY,
         "-X",
         "max.request.size=1000",
         "--output",

@@ -357,4 +357,32 @@ mod tests {
         let properties = Properties::from_text("ssl.key.password=canary").expect("valid");
         assert!(!format!("{properties:?}").contains("canary"));
     }
+
+    /// As `Properties.store` writes a key or a value, every character that could mean something escaped.
+    fn escaped(text: &str) -> String {
+        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_reads_back(key: String, value: String, comment in "[^\r\n]*") {
+            let text = format!("#{comment}\n{}={}\r\n", escaped(&key), escaped(&value));
+            let properties = Properties::from_text(&text).expect("valid");
+            proptest::prop_assert_eq!(properties.entries().len(), 1);
+            proptest::prop_assert_eq!(&properties.entries()[0].key, &key);
+            proptest::prop_assert_eq!(&properties.entries()[0].value, &value);
+        }
+
+        #[test]
+        fn any_bytes_end_in_entries_or_an_error_with_a_line(bytes: Vec<u8>) {
+            let lines = 1 + bytes.iter().filter(|&&byte| byte == b'\n' || byte == b'\r').count();
+            match Properties::from_latin_1(&bytes) {
+                Ok(properties) => {
+                    let numbers: Vec<_> = properties.entries().iter().map(|entry| entry.line).collect();
+                    proptest::prop_assert!(numbers.is_sorted() && numbers.iter().all(|&line| (1..=lines).contains(&line)));
+                }
+                Err(error) => proptest::prop_assert!((1..=lines).contains(&error.line())),
+            }
+        }
+    }
 }
