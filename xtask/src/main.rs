@@ -8,6 +8,7 @@ mod acceptance;
 mod ci;
 mod codegen;
 mod demo;
+mod fuzz;
 mod guard;
 mod interrupt;
 mod kafka;
@@ -34,6 +35,8 @@ enum Command {
     Codegen(codegen::Arguments),
     /// Send this repository's change log into a real Kafka, and read it back.
     Demo,
+    /// Run the fuzz targets, for seconds or for as long as wanted.
+    Fuzz(fuzz::Arguments),
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
     Jars(maven::Arguments),
     /// Start or end a real Kafka on 127.0.0.1.
@@ -59,6 +62,7 @@ impl Command {
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Demo => demo::run(),
+            Self::Fuzz(arguments) => fuzz::run(&arguments),
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),

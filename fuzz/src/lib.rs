@@ -1,0 +1,37 @@
+//! What the fuzz targets do, as functions that take the fuzzer's bytes.
+//!
+//! They are apart from libFuzzer so that an ordinary test runs every committed input (`tests/corpus.rs`), on any machine
+//! and in any build. To fuzz: `cargo xtask fuzz --smoke`, or `cargo xtask fuzz --minutes 10 --target messages`.
+//!
+//! Each function panics when something does not hold. What has to hold is more than "no panic": what was read can be
+//! written and read again, memory is bounded by the input, several ways to the same result agree, and models that are
+//! simple enough to be believed say the same.
+
+pub mod batch_build;
+pub mod codec_roundtrip;
+pub mod decompress;
+pub mod frames;
+mod memory;
+pub mod messages;
+pub mod partitioning;
+pub mod records;
+pub mod session;
+pub mod wire;
+
+pub use memory::within;
+
+/// A fuzz target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
+    ("batch_build", batch_build::run),
+    ("codec_roundtrip", codec_roundtrip::run),
+    ("decompress", decompress::run),
+    ("frames", frames::run),
+    ("messages", messages::run),
+    ("partitioning", partitioning::run),
+    ("records", records::run),
+    ("session", session::run),
+    ("wire", wire::run),
+];
