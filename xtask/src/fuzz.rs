@@ -27,13 +27,12 @@ const MEMORY_MIB_MAX: u32 = 1_024;
 
 /// How long, and what.
 #[derive(Debug, clap::Args)]
-#[group(id = "length", required = true, multiple = false, args = ["smoke", "minutes"])]
 pub(crate) struct Arguments {
     /// Each target for some seconds, always with the same seed.
     #[arg(long)]
     smoke: bool,
     /// Each target for so many minutes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "smoke", required_unless_present = "smoke")]
     minutes: Option<u32>,
     /// Only this target.
     #[arg(long)]
