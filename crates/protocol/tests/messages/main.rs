@@ -1,5 +1,8 @@
 //! All messages at all versions, against random instances made from the schemas, and against their damage.
 
+mod errors;
+mod golden;
+mod real;
 mod schemas;
 mod table;
 
