@@ -1,5 +1,6 @@
 //! The flags that every command has which configures a producer.
 
+use crate::broker::{EMBEDDED, Embedded};
 use crate::exit::Failure;
 use clap::Args;
 use ottla::config::{Config, ConfigBuilder, Origin, Warning};
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 /// Where the cluster is, and every key of the configuration.
 #[derive(Args, Debug)]
 pub(crate) struct Connection {
-    /// Brokers to ask first, as host:port separated by commas
+    /// Brokers to ask first, as host:port separated by commas; `embedded` is one in memory inside this process
     #[arg(
         short = 'b',
         long = "bootstrap-server",
@@ -36,6 +37,12 @@ fn property(text: &str) -> Result<(String, String), String> {
 }
 
 impl Connection {
+    /// The broker inside this process, if `-b embedded` asks for one.
+    pub(crate) fn embedded(&self) -> Result<Option<Embedded>, Failure> {
+        let wanted = self.bootstrap_server.as_deref() == Some(EMBEDDED);
+        wanted.then(Embedded::start).transpose()
+    }
+
     /// Everything that is set: the environment, over that the files in their order, `-X`, and the flags.
     pub(crate) fn builder(&self) -> Result<ConfigBuilder, Failure> {
         self.builder_with(&[])

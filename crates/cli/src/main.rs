@@ -4,6 +4,7 @@
 //! SIGINT.
 
 mod arguments;
+mod broker;
 mod config;
 mod connection;
 mod escape;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     // clap itself ends with 2 on bad usage and with 0 after help.
     let result = match Program::parse().command {
         Command::Produce(arguments) => produce::run(&arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
         Command::Config(command) => config::run(&command),
     };
     match result {

@@ -22,6 +22,7 @@ use console::Console;
 use feed::{Ended, Feed};
 use input::{BLOCKS_WAITING_MAX, Format, Input};
 use ottla::Producer;
+use ottla::config::Origin;
 use report::{CHUNKS_WAITING_MAX, Counters, Reporter};
 use std::fs::File;
 use std::io;
@@ -34,7 +35,16 @@ use std::thread;
 /// Sends everything and says what became of it.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (topic_name, sources) = arguments.topic_and_sources()?;
-    let config = connection::build(arguments.builder()?, arguments.quiet)?;
+    let embedded = arguments.connection.embedded()?;
+    let mut builder = arguments.builder()?;
+    if let Some(embedded) = &embedded {
+        builder = builder.set_from(
+            "bootstrap.servers",
+            embedded.bootstrap_servers(),
+            Origin::Flag("-b"),
+        );
+    }
+    let config = connection::build(builder, arguments.quiet)?;
     let input_bytes = check_sources(&sources)?;
     let format = Format {
         lines: arguments.lines,
@@ -95,6 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .map_err(|_| Failure::delivery("the reporter ended early, which is a defect"))?;
     parker.wait(producer.close(close_timeout));
     console.end();
+    if let Some(embedded) = embedded {
+        console.note(&embedded.read_back(&topic_name));
+    }
     Ok(summary(&ended, &written, &counters, &interrupt, &console))
 }
 

@@ -1,5 +1,6 @@
 //! The program from outside: exit codes, messages, and what arrives in a real Kafka.
 
+mod broker;
 mod config;
 mod produce;
 mod real;
