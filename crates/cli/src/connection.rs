@@ -61,7 +61,12 @@ impl Connection {
         for (key, value) in &self.properties {
             builder = builder.set_from(key, value, Origin::Flag("-X"));
         }
-        if let Some(servers) = &self.bootstrap_server {
+        // Where the embedded broker listens is known when it runs.
+        if let Some(servers) = self
+            .bootstrap_server
+            .as_ref()
+            .filter(|servers| *servers != EMBEDDED)
+        {
             builder = builder.set_from("bootstrap.servers", servers, Origin::Flag("-b"));
         }
         Ok(builder)

@@ -105,10 +105,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .map_err(|_| Failure::delivery("the reporter ended early, which is a defect"))?;
     parker.wait(producer.close(close_timeout));
     console.end();
+    let code = summary(&ended, &written, &counters, &interrupt, &console);
     if let Some(embedded) = embedded {
         console.note(&embedded.read_back(&topic_name));
     }
-    Ok(summary(&ended, &written, &counters, &interrupt, &console))
+    Ok(code)
 }
 
 /// Tells how it ended, and chooses the exit code: a signal before failed records before bad input.
