@@ -1,4 +1,4 @@
-//! Runs a cluster until it is killed: `cargo run -p ottla-broker --example serve -- [PORT [BROKERS]]`.
+//! Runs a cluster until its standard input ends: `cargo run -p ottla-broker --example serve -- [PORT [BROKERS]]`.
 
 use ottla_broker::{ListenOptions, TestCluster};
 
@@ -11,7 +11,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .listen(ListenOptions::new().port(port))
         .start_blocking()?;
     println!("{}", cluster.bootstrap_servers());
-    loop {
-        std::thread::park();
-    }
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
 }

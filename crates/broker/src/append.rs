@@ -4,13 +4,13 @@ use crate::cluster::Cluster;
 use crate::config::Storage;
 use crate::event::EventKind;
 use crate::log::{Append, HEADER_LEN};
-use crate::producer_state::{Identity, Verdict, Verified};
-use crate::topic::TopicKey;
+use crate::producer_state::{AppendedBatch, Identity, Verdict};
+use crate::topic::{Partition, TopicKey};
 use crate::transaction::{Participant, Protocol};
 use crate::validation::{self, Refusal, Rules};
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::records::{EndTransactionMarker, RecordBatch};
+use ottla_protocol::records::{BatchHeader, EndTransactionMarker, RecordBatch};
 use std::sync::Arc;
 
 /// A batch that stands in the log.
@@ -45,16 +45,12 @@ impl Cluster {
         batch: &RecordBatch,
         terms: ProduceTerms<'_>,
     ) -> Result<Appended, Refusal> {
-        let header = *batch.header();
-        let transactional = header.attributes.is_transactional();
-        let verified = self.verify_transaction(topic, index, batch, terms)?;
-        let unknown = || Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        self.verify_transaction(topic, index, batch, terms)?;
         if !self.has_room(topic, batch.bytes().len()) {
             return Err(Refusal::new(ErrorCode::KAFKA_STORAGE_ERROR));
         }
-        let producers_max = self.config.limits.producers_per_partition_max;
-        let storage = self.config.storage;
-        let wall_ms = self.wall_ms;
+        let unknown = || Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        let (storage, wall_ms) = (self.config.storage, self.wall_ms);
         let topic_state = self.topics.topic_mut(topic).ok_or_else(unknown)?;
         let rules = Rules {
             config: &topic_state.config,
@@ -62,42 +58,42 @@ impl Cluster {
             wall_ms,
         };
         validation::check(batch, rules, &mut self.decompressor)?;
-        let log_append_time = topic_state.config.log_append_time;
+        let stamp = topic_state.config.log_append_time.then_some(wall_ms);
         let name = Arc::clone(&topic_state.name);
         let partition = topic_state.partition_mut(index).ok_or_else(unknown)?;
-        let identity = Identity {
-            producer_id: header.producer_id,
-            epoch: header.producer_epoch,
-            base_sequence: header.base_sequence,
-            record_count: header.record_count,
-        };
-        let has_producer = header.producer_id >= 0;
-        if has_producer {
-            match partition.producers.check(&identity, verified) {
-                Verdict::Append => {}
-                Verdict::Duplicate(known) => {
-                    let log_start = partition.log.log_start();
-                    self.events.record(self.now, || EventKind::Duplicate {
-                        topic: name,
-                        partition: index,
-                        base_offset: known.base_offset,
-                        producer_id: identity.producer_id,
-                        base_sequence: identity.base_sequence,
-                    });
-                    return Ok(Appended {
-                        base_offset: known.base_offset,
-                        last_offset: known.last_offset,
-                        log_append_time: known.timestamp,
-                        log_start,
-                    });
-                }
-                Verdict::Refuse(error) => return Err(Refusal::in_log(error)),
-            }
-            if !transactional && partition.log.open_transaction(header.producer_id).is_some() {
-                return Err(Refusal::in_log(ErrorCode::INVALID_TXN_STATE));
-            }
+        let identity = identity_of(batch.header());
+        if let Some(known) = judge(partition, &identity, batch.header())? {
+            let log_start = partition.log.log_start();
+            self.events.record(self.now, || EventKind::Duplicate {
+                topic: name,
+                partition: index,
+                base_offset: known.base_offset,
+                producer_id: identity.producer_id,
+                base_sequence: identity.base_sequence,
+            });
+            return Ok(Appended {
+                base_offset: known.base_offset,
+                last_offset: known.last_offset,
+                log_append_time: known.timestamp,
+                log_start,
+            });
         }
-        let stamp = log_append_time.then_some(wall_ms);
+        Ok(self.write(topic, index, batch, stamp))
+    }
+
+    /// Writes a batch that was found good into the log.
+    fn write(&mut self, topic: TopicKey, index: i32, batch: &RecordBatch, stamp: Option<i64>) -> Appended {
+        let header = *batch.header();
+        let identity = identity_of(&header);
+        let producers_max = self.config.limits.producers_per_partition_max;
+        let keep = self.config.storage == Storage::Keep;
+        let Some(topic_state) = self.topics.topic_mut(topic) else {
+            return Appended::NOTHING;
+        };
+        let name = Arc::clone(&topic_state.name);
+        let Some(partition) = topic_state.partition_mut(index) else {
+            return Appended::NOTHING;
+        };
         let timestamp = stamp.unwrap_or(header.max_timestamp);
         let stored = match stamp {
             Some(_) => batch.assigned(0, partition.leader_epoch, stamp),
@@ -107,9 +103,8 @@ impl Cluster {
         let append = Append {
             offsets: i64::from(header.record_count),
             max_timestamp: timestamp,
-            transactional_producer: transactional.then_some(header.producer_id),
+            transactional_producer: header.attributes.is_transactional().then_some(header.producer_id),
         };
-        let keep = storage == Storage::Keep;
         let payload = if keep {
             detached(batch.payload())
         } else {
@@ -120,7 +115,7 @@ impl Cluster {
             .log
             .append(stored, payload, append, partition.leader_epoch, keep);
         let grown = partition.log.bytes() - before;
-        if has_producer {
+        if identity.producer_id >= 0 {
             partition
                 .producers
                 .appended(&identity, base_offset, timestamp, producers_max);
@@ -137,12 +132,12 @@ impl Cluster {
         });
         self.charge(topic, index, grown);
         self.grown(topic, index);
-        Ok(Appended {
+        Appended {
             base_offset,
             last_offset: base_offset + append.offsets - 1,
             log_append_time: stamp.unwrap_or(NO_TIMESTAMP),
             log_start,
-        })
+        }
     }
 
     /// Asks the coordinator about the first batch of a transaction in a partition (KIP-890); under protocol 2 the
@@ -153,10 +148,10 @@ impl Cluster {
         index: i32,
         batch: &RecordBatch,
         terms: ProduceTerms<'_>,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<(), Refusal> {
         let header = batch.header();
         let (true, Some(id)) = (header.attributes.is_transactional(), terms.transactional_id) else {
-            return Ok(Verified::NotNeeded);
+            return Ok(());
         };
         let partition = self.topics.partition(topic, index);
         let open = partition.is_some_and(|partition| {
@@ -164,27 +159,33 @@ impl Cluster {
                 && partition.producers.epoch(header.producer_id) == Some(header.producer_epoch)
         });
         if open || !self.verifies_transactions() {
-            return Ok(Verified::NotNeeded);
+            return Ok(());
+        }
+        let producers_max = self.config.limits.producers_per_partition_max;
+        let epoch_bumps = terms.version >= 12;
+        if let Some(partition) = self.topics.partition_mut(topic, index) {
+            let batch = identity_of(header);
+            partition
+                .producers
+                .begin_verification(&batch, epoch_bumps, producers_max);
         }
         let identity = (header.producer_id, header.producer_epoch);
         let participant = Participant::Partition(topic, index);
-        let epoch_bumps = terms.version >= 12;
         let result = if epoch_bumps {
             self.add_to_transaction(id, identity, vec![participant], Protocol::V2)
         } else {
             self.transactions.verify(id, identity, &participant)
         };
-        match result {
-            Ok(()) => Ok(Verified::ByCoordinator { epoch_bumps }),
-            Err(error) => Err(Refusal::new(match error {
+        result.map_err(|error| {
+            Refusal::new(match error {
                 // A partition's log knows only this error for an epoch that is too old.
                 ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
                 // Older clients would not try again, or would refresh their metadata in vain.
                 ErrorCode::CONCURRENT_TRANSACTIONS if !epoch_bumps => ErrorCode::NOT_ENOUGH_REPLICAS,
                 ErrorCode::TRANSACTION_ABORTABLE if terms.version < 11 => ErrorCode::INVALID_TXN_STATE,
                 error => error,
-            })),
-        }
+            })
+        })
     }
 
     /// Writes the marker that ends a producer's transaction in a partition.
@@ -306,6 +307,46 @@ pub(crate) struct Marker {
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
     pub(crate) committed: bool,
+}
+
+impl Appended {
+    /// What a partition says that is not there any more.
+    const NOTHING: Appended = Appended {
+        base_offset: -1,
+        last_offset: -1,
+        log_append_time: NO_TIMESTAMP,
+        log_start: -1,
+    };
+}
+
+/// Holds a batch against what the partition knows of its producer: refused, appended before, or (`None`) new.
+fn judge(
+    partition: &Partition,
+    identity: &Identity,
+    header: &BatchHeader,
+) -> Result<Option<AppendedBatch>, Refusal> {
+    if identity.producer_id < 0 {
+        return Ok(None);
+    }
+    match partition.producers.check(identity) {
+        Verdict::Duplicate(known) => return Ok(Some(known)),
+        Verdict::Refuse(error) => return Err(Refusal::in_log(error)),
+        Verdict::Append => {}
+    }
+    let in_transaction = partition.log.open_transaction(identity.producer_id).is_some();
+    if in_transaction && !header.attributes.is_transactional() {
+        return Err(Refusal::in_log(ErrorCode::INVALID_TXN_STATE));
+    }
+    Ok(None)
+}
+
+fn identity_of(header: &BatchHeader) -> Identity {
+    Identity {
+        producer_id: header.producer_id,
+        epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+        record_count: header.record_count,
+    }
 }
 
 /// The header of a batch as it came.

@@ -218,10 +218,10 @@ impl Cluster {
         }
         connection.queue.push_back(frame);
         self.pump(id);
-        if !self.is_reading(id) {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.paused = true;
-            }
+        if !self.is_reading(id)
+            && let Some(connection) = self.connections.get_mut(&id)
+        {
+            connection.paused = true;
         }
     }
 
@@ -313,10 +313,10 @@ impl Cluster {
             };
             self.begin(id, frame);
         }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            if std::mem::take(&mut connection.paused) {
-                self.outputs.push_back(Output::Resume { connection: id });
-            }
+        if let Some(connection) = self.connections.get_mut(&id)
+            && std::mem::take(&mut connection.paused)
+        {
+            self.outputs.push_back(Output::Resume { connection: id });
         }
     }
 

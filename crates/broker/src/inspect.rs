@@ -5,6 +5,7 @@ use crate::control::Unknown;
 use crate::topic::Partition;
 use bytes::Bytes;
 use ottla_protocol::records::{Record, RecordBatch};
+use ottla_protocol::wire::Uuid;
 
 /// Where a partition stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,11 @@ impl Cluster {
             .by_name()
             .map(|(_, topic)| topic.name.to_string())
             .collect()
+    }
+
+    /// The id of a topic; `None` if it does not exist.
+    pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        Some(self.topics.topic(self.topics.key_of(topic)?)?.id)
     }
 
     /// How many partitions a topic has; `None` if it does not exist.

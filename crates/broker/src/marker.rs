@@ -149,7 +149,7 @@ impl Cluster {
         if let Some(moved) = self.moved_coordinators.get(key).filter(|id| alive(id)) {
             return Some(*moved);
         }
-        let partition = (java_hash(key) & i32::MAX) % INTERNAL_PARTITIONS;
+        let partition = internal_partition(key);
         let brokers = self.config.brokers;
         (0..brokers)
             .map(|step| (partition % brokers + step) % brokers + 1)
@@ -168,6 +168,11 @@ impl Cluster {
 
 /// `offsets.topic.num.partitions` and `transaction.state.log.num.partitions`.
 const INTERNAL_PARTITIONS: i32 = 50;
+
+/// The partition of an internal topic that a group or transactional id belongs to.
+pub(crate) fn internal_partition(key: &str) -> i32 {
+    (java_hash(key) & i32::MAX) % INTERNAL_PARTITIONS
+}
 
 /// `String.hashCode`.
 fn java_hash(text: &str) -> i32 {

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// may have in flight.
 const BATCHES_MAX: usize = 5;
 
+/// No producer epoch, as it stands on the wire.
+const NO_PRODUCER_EPOCH: i16 = -1;
+
 /// The part of a batch's header that the producer's identity is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -63,48 +66,68 @@ pub(crate) enum Verdict {
     Refuse(ErrorCode),
 }
 
-/// How a batch stands to its producer's transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verified {
-    /// The batch is not transactional, or its partition has an open transaction of this producer.
-    NotNeeded,
-    /// The coordinator just said that the partition belongs to the transaction. Under transaction protocol 2 a
-    /// producer that is unknown here must begin at sequence 0 (KIP-890).
-    ByCoordinator {
-        /// The producer uses transaction protocol 2.
-        epoch_bumps: bool,
-    },
+/// A producer whose first transactional batch here the coordinator was asked about (KIP-890). It is there from the
+/// question until a batch is appended, so that a later batch cannot overtake one that was refused.
+#[derive(Clone, Copy, Debug)]
+struct Verification {
+    epoch: i16,
+    lowest_sequence: i32,
+    /// The producer uses transaction protocol 2: where it is unknown it must begin at sequence 0.
+    epoch_bumps: bool,
 }
 
 /// The producers of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct ProducerStates {
     producers: BTreeMap<i64, Producer>,
+    verifying: BTreeMap<i64, Verification>,
     /// Uses → producer, to find the one that is longest unused.
     by_use: BTreeMap<u64, i64>,
     uses: u64,
 }
 
 impl ProducerStates {
+    /// The coordinator is about to be asked whether a batch belongs to its producer's transaction.
+    pub(crate) fn begin_verification(&mut self, batch: &Identity, epoch_bumps: bool, producers_max: usize) {
+        if self.verifying.len() >= producers_max.max(1) && !self.verifying.contains_key(&batch.producer_id) {
+            self.verifying.pop_first();
+        }
+        let verification = self.verifying.entry(batch.producer_id).or_insert(Verification {
+            epoch: batch.epoch,
+            lowest_sequence: batch.base_sequence,
+            epoch_bumps,
+        });
+        if batch.epoch > verification.epoch {
+            verification.epoch = batch.epoch;
+            verification.lowest_sequence = batch.base_sequence;
+        } else if batch.epoch == verification.epoch {
+            verification.lowest_sequence = verification.lowest_sequence.min(batch.base_sequence);
+        }
+    }
+
     /// Judges a batch without changing anything (`ProducerAppendInfo.checkSequence` and the search for duplicates).
-    pub(crate) fn check(&self, batch: &Identity, verified: Verified) -> Verdict {
+    pub(crate) fn check(&self, batch: &Identity) -> Verdict {
+        let out_of_order = Verdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         let producer = self.producers.get(&batch.producer_id);
         if let Some(duplicate) = producer.and_then(|producer| producer.find(batch)) {
             return Verdict::Duplicate(duplicate);
         }
-        let Some(producer) = producer else {
-            // The state may have gone with the records (retention), so any sequence is taken; under transaction
-            // protocol 2 a transaction always begins at 0.
-            let refused =
-                verified == Verified::ByCoordinator { epoch_bumps: true } && batch.base_sequence != 0;
-            return if refused {
-                Verdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
-            } else {
-                Verdict::Append
-            };
-        };
-        if batch.epoch < producer.epoch {
+        if batch.epoch < producer.map_or(NO_PRODUCER_EPOCH, |producer| producer.epoch) {
             return Verdict::Refuse(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if let Some(verification) = self.verifying.get(&batch.producer_id) {
+            let begins_late = verification.epoch_bumps && producer.is_none() && batch.base_sequence != 0;
+            if begins_late || batch.base_sequence > verification.lowest_sequence {
+                return out_of_order;
+            }
+        }
+        // The state may have gone with the records (retention), so any sequence is taken where there is none.
+        let Some(producer) = producer else {
+            return Verdict::Append;
+        };
+        if producer.epoch == NO_PRODUCER_EPOCH {
+            // Kafka takes this for "no state at all".
+            return Verdict::Append;
         }
         let in_order = if batch.epoch != producer.epoch {
             batch.base_sequence == 0
@@ -113,11 +136,7 @@ impl ProducerStates {
             let last = producer.batches.back().map_or(-1, |last| last.last_sequence);
             sequence_after(last, 1) == batch.base_sequence
         };
-        if in_order {
-            Verdict::Append
-        } else {
-            Verdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
-        }
+        if in_order { Verdict::Append } else { out_of_order }
     }
 
     /// Remembers a batch that was appended at `base_offset`.
@@ -128,6 +147,7 @@ impl ProducerStates {
         timestamp: i64,
         producers_max: usize,
     ) {
+        self.verifying.remove(&batch.producer_id);
         let producer = self.touch(batch.producer_id, batch.epoch, producers_max);
         if producer.epoch != batch.epoch {
             producer.epoch = batch.epoch;
@@ -172,6 +192,7 @@ impl ProducerStates {
         coordinator_epoch: i32,
         producers_max: usize,
     ) {
+        self.verifying.remove(&producer_id);
         let producer = self.touch(producer_id, epoch, producers_max);
         if producer.epoch != epoch {
             producer.epoch = epoch;
@@ -239,10 +260,11 @@ impl ProducerStates {
     }
 
     fn touch(&mut self, producer_id: i64, epoch: i16, producers_max: usize) -> &mut Producer {
-        if !self.producers.contains_key(&producer_id) && self.producers.len() >= producers_max.max(1) {
-            if let Some((_, unused)) = self.by_use.pop_first() {
-                self.producers.remove(&unused);
-            }
+        if !self.producers.contains_key(&producer_id)
+            && self.producers.len() >= producers_max.max(1)
+            && let Some((_, unused)) = self.by_use.pop_first()
+        {
+            self.producers.remove(&unused);
         }
         self.uses += 1;
         let used = self.uses;
@@ -297,7 +319,7 @@ mod tests {
     }
 
     fn check(states: &ProducerStates, batch: Identity) -> Verdict {
-        states.check(&batch, Verified::NotNeeded)
+        states.check(&batch)
     }
 
     #[test]
@@ -408,15 +430,31 @@ mod tests {
     }
 
     #[test]
-    fn transaction_protocol_2_begins_at_zero_where_the_producer_is_unknown() {
-        let states = ProducerStates::default();
-        let verified = Verified::ByCoordinator { epoch_bumps: true };
-        assert_eq!(states.check(&batch(1, 0, 0, 1), verified), Verdict::Append);
+    fn what_is_verified_begins_with_the_first_batch_that_was_asked_about() {
+        let out_of_order = Verdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        let mut states = ProducerStates::default();
+        states.begin_verification(&batch(1, 0, 5, 1), true, MAX);
         assert_eq!(
-            states.check(&batch(1, 0, 5, 1), verified),
-            Verdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+            check(&states, batch(1, 0, 5, 1)),
+            out_of_order,
+            "protocol 2 begins at 0"
         );
-        let old = Verified::ByCoordinator { epoch_bumps: false };
-        assert_eq!(states.check(&batch(1, 0, 5, 1), old), Verdict::Append);
+        states.begin_verification(&batch(1, 0, 0, 1), true, MAX);
+        assert_eq!(check(&states, batch(1, 0, 0, 1)), Verdict::Append);
+        states.begin_verification(&batch(2, 0, 3, 1), false, MAX);
+        assert_eq!(
+            check(&states, batch(2, 0, 4, 1)),
+            out_of_order,
+            "3 was refused, and has to come first"
+        );
+        assert_eq!(check(&states, batch(2, 0, 3, 1)), Verdict::Append);
+        states.begin_verification(&batch(2, 1, 4, 1), false, MAX);
+        assert_eq!(
+            check(&states, batch(2, 1, 4, 1)),
+            Verdict::Append,
+            "a newer epoch begins anew"
+        );
+        states.appended(&batch(2, 1, 4, 1), 0, 0, MAX);
+        assert_eq!(check(&states, batch(2, 1, 5, 1)), Verdict::Append);
     }
 }

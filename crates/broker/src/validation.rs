@@ -69,8 +69,13 @@ pub(crate) fn one_batch(records: Option<Bytes>, version: i16) -> Result<RecordBa
         RecordsErrorKind::Count(_) => invalid("the record batch has an impossible number of records"),
         _ => Refusal::new(ErrorCode::CORRUPT_MESSAGE),
     })?;
-    if version < 7 && batch.header().attributes.compression() == Some(Compression::Zstd) {
-        return Err(Refusal::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
+    // Version 7 is the first that may bring zstd; only for those before it does Kafka look at the codec here.
+    if version < 7 {
+        match batch.compression() {
+            Ok(Compression::Zstd) => return Err(Refusal::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)),
+            Ok(_) => {}
+            Err(_) => return Err(Refusal::new(ErrorCode::UNKNOWN_SERVER_ERROR)),
+        }
     }
     Ok(batch)
 }

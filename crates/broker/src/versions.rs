@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_table_is_in_the_order_of_keys_and_ranges_are_ranges() {
-        let keys: Vec<i16> = TABLE.iter().map(|row| row.api.code()).collect();
+        let keys: Vec<i16> = TABLE.iter().map(|row| row.api.0).collect();
         assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
         for row in TABLE {
             for (min, max) in row.ranges.into_iter().flatten() {

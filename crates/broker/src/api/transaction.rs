@@ -3,6 +3,7 @@
 use super::{code, code_of};
 use crate::cluster::Cluster;
 use crate::group::{Caller, CommittedOffset, OffsetKey};
+use crate::marker::internal_partition;
 use crate::request::{Outcome, RequestContext};
 use crate::transaction::{Decision, Participant, Protocol, State, Transaction};
 use ottla_protocol::ErrorCode;
@@ -26,7 +27,7 @@ use ottla_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeProducersRequest, DescribeTransactionsRequest,
     EndTxnRequest, ListTransactionsRequest, TxnOffsetCommitRequest,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Cluster {
@@ -356,15 +357,20 @@ impl Cluster {
     }
 
     fn describe_transaction(&self, id: &str, transaction: &Transaction) -> TransactionState {
-        let mut topics: BTreeMap<Arc<str>, Vec<i32>> = BTreeMap::new();
+        let mut topics: BTreeMap<Arc<str>, BTreeSet<i32>> = BTreeMap::new();
         for participant in &transaction.participants {
-            if let Participant::Partition(key, partition) = participant {
-                if let Some(topic) = self.topics.topic(*key) {
-                    topics
-                        .entry(Arc::clone(&topic.name))
-                        .or_default()
-                        .push(*partition);
+            let named = match participant {
+                Participant::Partition(key, partition) => self
+                    .topics
+                    .topic(*key)
+                    .map(|topic| (Arc::clone(&topic.name), *partition)),
+                // Kafka keeps a group's offsets in a partition of this topic.
+                Participant::Group(group) => {
+                    Some((Arc::from("__consumer_offsets"), internal_partition(group)))
                 }
+            };
+            if let Some((name, partition)) = named {
+                topics.entry(name).or_default().insert(partition);
             }
         }
         let open_for = self.now.since(transaction.started);
@@ -384,7 +390,7 @@ impl Cluster {
                 .into_iter()
                 .map(|(name, partitions)| TopicData {
                     topic: name.to_string(),
-                    partitions,
+                    partitions: partitions.into_iter().collect(),
                     ..TopicData::default()
                 })
                 .collect(),

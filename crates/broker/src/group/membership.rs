@@ -501,13 +501,11 @@ impl Group {
     }
 
     fn check_member(&self, caller: Caller<'_>) -> Result<(), ErrorCode> {
-        if let Some(known) = caller
+        let known = caller
             .instance_id
-            .and_then(|instance| self.member_of_instance(instance))
-        {
-            if known != caller.member_id {
-                return Err(ErrorCode::FENCED_INSTANCE_ID);
-            }
+            .and_then(|instance| self.member_of_instance(instance));
+        if known.is_some_and(|known| known != caller.member_id) {
+            return Err(ErrorCode::FENCED_INSTANCE_ID);
         }
         if !self.members.contains_key(caller.member_id) {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);

@@ -233,14 +233,17 @@ impl Transactions {
         true
     }
 
-    /// Bumps the epoch, so that the producer of an open transaction is locked out, and aborts the transaction.
+    /// Locks the producer of an open transaction out by an epoch of its own, and aborts the transaction. (Under protocol
+    /// 2 every end bumps the epoch.) Its own producer, if it is the one that asks, may still claim the new epoch.
     fn fence(&mut self, id: &str) {
         let Some(transaction) = self.by_id.get_mut(id) else {
             return;
         };
-        transaction.epoch = transaction.epoch.saturating_add(1);
-        transaction.last_epoch = NO_PRODUCER_EPOCH;
         let protocol = transaction.protocol;
+        if protocol == Protocol::V1 {
+            transaction.last_epoch = transaction.epoch;
+            transaction.epoch = transaction.epoch.saturating_add(1);
+        }
         self.decide(id, Decision::Abort, protocol, false);
     }
 

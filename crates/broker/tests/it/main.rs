@@ -1,0 +1,13 @@
+//! Tests from outside: raw requests against the core and against a real Kafka, and real clients over TCP.
+
+mod batch;
+mod brokers;
+mod clients;
+mod differential;
+mod faults;
+mod groups;
+mod hostile;
+mod link;
+mod session;
+mod tcp;
+mod versions;
