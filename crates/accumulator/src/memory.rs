@@ -8,6 +8,7 @@
 //! waits (Java lets it), and the head of the line collects what becomes free, so that a large record is not starved by
 //! small ones.
 
+use ottla_protocol::records::RecordSink;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
@@ -358,6 +359,12 @@ impl Chunk {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() <= self.room());
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Appends what `encode` writes, in place; the caller has seen to it that there is room.
+    #[inline]
+    pub(crate) fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize) {
+        self.buffer.put_with(encode);
     }
 }
 

@@ -93,6 +93,11 @@ impl RecordSink for ChunkSink<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.0.put(bytes);
     }
+
+    #[inline]
+    fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize) {
+        self.0.put_with(encode);
+    }
 }
 
 /// Writes across chunks.
