@@ -155,7 +155,7 @@ impl Partition {
         self.number
     }
 
-    /// The place that [`Accumulator::partition`] was told.
+    /// The place that [`Topic::partition`](crate::Topic::partition) was told.
     pub fn slot(&self) -> usize {
         self.slot
     }
