@@ -2,6 +2,7 @@
 
 mod errors;
 mod golden;
+mod primitives;
 mod real;
 mod schemas;
 mod table;
