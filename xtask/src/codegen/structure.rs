@@ -68,13 +68,8 @@ impl Renderer<'_> {
                     .with_context(|| format!("in {name}.{}", field.name))?,
             );
         }
-        let derived = defaults.iter().all(Option::is_none);
         let mut out = self.doc(structure);
-        writeln!(
-            out,
-            "#[derive(Clone, Debug, {}PartialEq)]",
-            if derived { "Default, " } else { "" }
-        )?;
+        out += "#[derive(Clone, Debug, PartialEq)]\n";
         writeln!(out, "pub struct {name} {{")?;
         for field in &structure.fields {
             out += &field_doc(field, structure.domain);
@@ -90,20 +85,10 @@ impl Renderer<'_> {
             out += "pub unknown_tagged_fields: TaggedFields,\n";
         }
         out += "}\n\n";
-        if !derived {
-            writeln!(
-                out,
-                "impl Default for {name} {{\nfn default() -> Self {{\nSelf {{"
-            )?;
-            for (field, default) in structure.fields.iter().zip(&defaults) {
-                let value = default.as_deref().unwrap_or("Default::default()");
-                writeln!(out, "{}: {value},", names::field(&field.name))?;
-            }
-            if flexible {
-                out += "unknown_tagged_fields: TaggedFields::new(),\n";
-            }
-            out += "}\n}\n}\n\n";
-        }
+        writeln!(
+            out,
+            "impl Default for {name} {{\nfn default() -> Self {{\nSelf::DEFAULT\n}}\n}}\n"
+        )?;
         let least = self.sizes.least(&structure.name);
         if least == 0 && !structure.used_by.is_empty() {
             bail!("{name} may take no bytes at all, so a count of it cannot be checked");
@@ -112,8 +97,16 @@ impl Renderer<'_> {
         let (reader, version) = (used("reader", &body), used("version", &body));
         writeln!(
             out,
-            "impl Structure for {name} {{\nconst LEAST_BYTES: usize = {least};\n"
+            "impl Structure for {name} {{\nconst LEAST_BYTES: usize = {least};\n\nconst DEFAULT: Self = Self {{"
         )?;
+        for (field, default) in structure.fields.iter().zip(defaults) {
+            let value = default.unwrap_or_else(|| self.rust_default(field));
+            writeln!(out, "{}: {value},", names::field(&field.name))?;
+        }
+        if flexible {
+            out += "unknown_tagged_fields: TaggedFields::new(),\n";
+        }
+        out += "};\n\n";
         writeln!(
             out,
             "fn read(&mut self, {reader}: &mut Reader<'_>, {version}: i16) -> Result<(), DecodeError> {{"
@@ -218,11 +211,34 @@ impl Renderer<'_> {
             (Type::String, Some("") | None) if nullable => Some("Some(String::new())".into()),
             (Type::String, Some("") | None) => None,
             (Type::Bytes | Type::Array(_) | Type::Struct(_), None) if nullable => {
-                Some("Some(Default::default())".into())
+                Some(format!("Some({})", self.empty(&field.kind)))
             }
             (_, None) => None,
             (kind, Some(text)) => bail!("the default `{text}` of a {kind:?} is not supported"),
         })
+    }
+
+    /// The default of a field whose schema says nothing else.
+    fn rust_default(&self, field: &Field) -> String {
+        if field.nullable.is_empty() {
+            self.empty(&field.kind)
+        } else {
+            "None".into()
+        }
+    }
+
+    /// The default of a type, as a constant expression.
+    fn empty(&self, kind: &Type) -> String {
+        match kind {
+            Type::Bool => "false".into(),
+            Type::Int8 | Type::Int16 | Type::Uint16 | Type::Int32 | Type::Uint32 | Type::Int64 => "0".into(),
+            Type::Float64 => "0.0".into(),
+            Type::Uuid => "Uuid::ZERO".into(),
+            Type::String => "String::new()".into(),
+            Type::Bytes | Type::Records => "Bytes::new()".into(),
+            Type::Array(_) => "Vec::new()".into(),
+            Type::Struct(name) => format!("{}::DEFAULT", self.rust_type(name)),
+        }
     }
 
     /// A number as people write it: the ends of a type by their names.

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AddOffsetsToTxn` (API key 25): versions 0 to 4, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddOffsetsToTxnRequest {
     /// `string`.
     pub transactional_id: String,
@@ -20,8 +20,22 @@ pub struct AddOffsetsToTxnRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddOffsetsToTxnRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddOffsetsToTxnRequest {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        transactional_id: String::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        group_id: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -63,7 +77,7 @@ impl Request for AddOffsetsToTxnRequest {
 }
 
 /// The response of `AddOffsetsToTxn` (API key 25): versions 0 to 4, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddOffsetsToTxnResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -73,8 +87,20 @@ pub struct AddOffsetsToTxnResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddOffsetsToTxnResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddOffsetsToTxnResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;

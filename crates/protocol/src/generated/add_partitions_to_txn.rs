@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AddPartitionsToTxn` (API key 24): versions 0 to 5, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnRequest {
     /// `[]AddPartitionsToTxnTransaction`, versions 4 to 5. Other versions refuse it.
     pub transactions: Vec<AddPartitionsToTxnTransaction>,
@@ -22,8 +22,23 @@ pub struct AddPartitionsToTxnRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        transactions: Vec::new(),
+        v3_and_below_transactional_id: String::new(),
+        v3_and_below_producer_id: 0,
+        v3_and_below_producer_epoch: 0,
+        v3_and_below_topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -97,7 +112,7 @@ impl Structure for AddPartitionsToTxnRequest {
 }
 
 /// The structure in [`transactions`](AddPartitionsToTxnRequest::transactions), of [`AddPartitionsToTxnRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnTransaction {
     /// `string`.
     pub transactional_id: String,
@@ -113,8 +128,23 @@ pub struct AddPartitionsToTxnTransaction {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnTransaction {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnTransaction {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        transactional_id: String::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        verify_only: false,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
@@ -138,7 +168,7 @@ impl Structure for AddPartitionsToTxnTransaction {
 }
 
 /// The structure in [`topics`](AddPartitionsToTxnTransaction::topics) and [`v3_and_below_topics`](AddPartitionsToTxnRequest::v3_and_below_topics), of [`AddPartitionsToTxnRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnTopic {
     /// `string`.
     pub name: String,
@@ -148,8 +178,20 @@ pub struct AddPartitionsToTxnTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -187,7 +229,7 @@ impl Request for AddPartitionsToTxnRequest {
 }
 
 /// The response of `AddPartitionsToTxn` (API key 24): versions 0 to 5, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -201,8 +243,22 @@ pub struct AddPartitionsToTxnResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        results_by_transaction: Vec::new(),
+        results_by_topic_v3_and_below: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -269,7 +325,7 @@ impl Structure for AddPartitionsToTxnResponse {
 }
 
 /// The structure in [`results_by_transaction`](AddPartitionsToTxnResponse::results_by_transaction), of [`AddPartitionsToTxnResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnResult {
     /// `string`.
     pub transactional_id: String,
@@ -279,8 +335,20 @@ pub struct AddPartitionsToTxnResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        transactional_id: String::new(),
+        topic_results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.transactional_id, true, "transactional_id")?;
@@ -298,7 +366,7 @@ impl Structure for AddPartitionsToTxnResult {
 }
 
 /// The structure in [`topic_results`](AddPartitionsToTxnResult::topic_results) and [`results_by_topic_v3_and_below`](AddPartitionsToTxnResponse::results_by_topic_v3_and_below), of [`AddPartitionsToTxnResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnTopicResult {
     /// `string`.
     pub name: String,
@@ -308,8 +376,20 @@ pub struct AddPartitionsToTxnTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnTopicResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        results_by_partition: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -345,7 +425,7 @@ impl Structure for AddPartitionsToTxnTopicResult {
 }
 
 /// The structure in [`results_by_partition`](AddPartitionsToTxnTopicResult::results_by_partition), of [`AddPartitionsToTxnResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnPartitionResult {
     /// `int32`.
     pub partition_index: i32,
@@ -355,8 +435,20 @@ pub struct AddPartitionsToTxnPartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AddPartitionsToTxnPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AddPartitionsToTxnPartitionResult {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        partition_error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;

@@ -26,20 +26,22 @@ pub struct AddRaftVoterRequest {
 
 impl Default for AddRaftVoterRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Some(String::new()),
-            timeout_ms: Default::default(),
-            voter_id: Default::default(),
-            voter_directory_id: Default::default(),
-            listeners: Default::default(),
-            ack_when_committed: true,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AddRaftVoterRequest {
     const LEAST_BYTES: usize = 27;
+
+    const DEFAULT: Self = Self {
+        cluster_id: Some(String::new()),
+        timeout_ms: 0,
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        ack_when_committed: true,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
@@ -72,7 +74,7 @@ impl Structure for AddRaftVoterRequest {
 }
 
 /// The structure in [`listeners`](AddRaftVoterRequest::listeners), of [`AddRaftVoterRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// `string`.
     pub name: String,
@@ -84,8 +86,21 @@ pub struct Listener {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -131,17 +146,19 @@ pub struct AddRaftVoterResponse {
 
 impl Default for AddRaftVoterResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AddRaftVoterResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

@@ -18,16 +18,18 @@ pub struct AllocateProducerIdsRequest {
 
 impl Default for AllocateProducerIdsRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AllocateProducerIdsRequest {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -57,7 +59,7 @@ impl Request for AllocateProducerIdsRequest {
 }
 
 /// The response of `AllocateProducerIds` (API key 67): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AllocateProducerIdsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -71,8 +73,22 @@ pub struct AllocateProducerIdsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AllocateProducerIdsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AllocateProducerIdsResponse {
     const LEAST_BYTES: usize = 19;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id_start: 0,
+        producer_id_len: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AlterClientQuotas` (API key 49): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterClientQuotasRequest {
     /// `[]EntryData`.
     pub entries: Vec<RequestEntryData>,
@@ -16,8 +16,20 @@ pub struct AlterClientQuotasRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterClientQuotasRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterClientQuotasRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entries: Vec::new(),
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -43,7 +55,7 @@ impl Structure for AlterClientQuotasRequest {
 }
 
 /// The structure in [`entries`](AlterClientQuotasRequest::entries), of [`AlterClientQuotasRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestEntryData {
     /// `[]EntityData`.
     pub entity: Vec<RequestEntityData>,
@@ -53,8 +65,20 @@ pub struct RequestEntryData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestEntryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestEntryData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entity: Vec::new(),
+        ops: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -80,7 +104,7 @@ impl Structure for RequestEntryData {
 }
 
 /// The structure in [`ops`](RequestEntryData::ops), of [`AlterClientQuotasRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpData {
     /// `string`.
     pub key: String,
@@ -92,8 +116,21 @@ pub struct OpData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OpData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OpData {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        value: 0.0,
+        remove: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -133,16 +170,18 @@ pub struct RequestEntityData {
 
 impl Default for RequestEntityData {
     fn default() -> Self {
-        Self {
-            entity_type: Default::default(),
-            entity_name: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for RequestEntityData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entity_type: String::new(),
+        entity_name: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -180,7 +219,7 @@ impl Request for AlterClientQuotasRequest {
 }
 
 /// The response of `AlterClientQuotas` (API key 49): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterClientQuotasResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -190,8 +229,20 @@ pub struct AlterClientQuotasResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterClientQuotasResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterClientQuotasResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        entries: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -231,17 +282,19 @@ pub struct ResponseEntryData {
 
 impl Default for ResponseEntryData {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            entity: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ResponseEntryData {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        entity: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -281,16 +334,18 @@ pub struct ResponseEntityData {
 
 impl Default for ResponseEntityData {
     fn default() -> Self {
-        Self {
-            entity_type: Default::default(),
-            entity_name: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ResponseEntityData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entity_type: String::new(),
+        entity_name: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

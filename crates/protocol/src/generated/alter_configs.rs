@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AlterConfigs` (API key 33): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsRequest {
     /// `[]AlterConfigsResource`.
     pub resources: Vec<AlterConfigsResource>,
@@ -16,8 +16,20 @@ pub struct AlterConfigsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterConfigsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        resources: Vec::new(),
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -43,7 +55,7 @@ impl Structure for AlterConfigsRequest {
 }
 
 /// The structure in [`resources`](AlterConfigsRequest::resources), of [`AlterConfigsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsResource {
     /// `int8`.
     pub resource_type: i8,
@@ -55,8 +67,21 @@ pub struct AlterConfigsResource {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterConfigsResource {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterConfigsResource {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: String::new(),
+        configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -96,16 +121,18 @@ pub struct AlterableConfig {
 
 impl Default for AlterableConfig {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            value: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterableConfig {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        value: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -143,7 +170,7 @@ impl Request for AlterConfigsRequest {
 }
 
 /// The response of `AlterConfigs` (API key 33): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -153,8 +180,20 @@ pub struct AlterConfigsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterConfigsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -196,18 +235,20 @@ pub struct AlterConfigsResourceResponse {
 
 impl Default for AlterConfigsResourceResponse {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterConfigsResourceResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        resource_type: 0,
+        resource_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

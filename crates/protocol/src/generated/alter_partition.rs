@@ -20,17 +20,19 @@ pub struct AlterPartitionRequest {
 
 impl Default for AlterPartitionRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterPartitionRequest {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -50,7 +52,7 @@ impl Structure for AlterPartitionRequest {
 }
 
 /// The structure in [`topics`](AlterPartitionRequest::topics), of [`AlterPartitionRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -60,8 +62,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -79,7 +93,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`AlterPartitionRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -97,8 +111,24 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 15;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_epoch: 0,
+        new_isr: Vec::new(),
+        new_isr_with_epochs: Vec::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -155,16 +185,18 @@ pub struct BrokerState {
 
 impl Default for BrokerState {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BrokerState {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -194,7 +226,7 @@ impl Request for AlterPartitionRequest {
 }
 
 /// The response of `AlterPartition` (API key 56): versions 2 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterPartitionResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -206,8 +238,21 @@ pub struct AlterPartitionResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterPartitionResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterPartitionResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -227,7 +272,7 @@ impl Structure for AlterPartitionResponse {
 }
 
 /// The structure in [`topics`](AlterPartitionResponse::topics), of [`AlterPartitionResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -237,8 +282,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -256,7 +313,7 @@ impl Structure for ResponseTopicData {
 }
 
 /// The structure in [`partitions`](ResponseTopicData::partitions), of [`AlterPartitionResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -276,8 +333,25 @@ pub struct ResponsePartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        isr: Vec::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

@@ -20,17 +20,19 @@ pub struct AlterPartitionReassignmentsRequest {
 
 impl Default for AlterPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            allow_replication_factor_change: true,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterPartitionReassignmentsRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        allow_replication_factor_change: true,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
@@ -63,7 +65,7 @@ impl Structure for AlterPartitionReassignmentsRequest {
 }
 
 /// The structure in [`topics`](AlterPartitionReassignmentsRequest::topics), of [`AlterPartitionReassignmentsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReassignableTopic {
     /// `string`.
     pub name: String,
@@ -73,8 +75,20 @@ pub struct ReassignableTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReassignableTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReassignableTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -92,7 +106,7 @@ impl Structure for ReassignableTopic {
 }
 
 /// The structure in [`partitions`](ReassignableTopic::partitions), of [`AlterPartitionReassignmentsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReassignablePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -102,8 +116,20 @@ pub struct ReassignablePartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReassignablePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReassignablePartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replicas: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -151,19 +177,21 @@ pub struct AlterPartitionReassignmentsResponse {
 
 impl Default for AlterPartitionReassignmentsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            allow_replication_factor_change: true,
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            responses: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterPartitionReassignmentsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        allow_replication_factor_change: true,
+        error_code: 0,
+        error_message: Some(String::new()),
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -194,7 +222,7 @@ impl Structure for AlterPartitionReassignmentsResponse {
 }
 
 /// The structure in [`responses`](AlterPartitionReassignmentsResponse::responses), of [`AlterPartitionReassignmentsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReassignableTopicResponse {
     /// `string`.
     pub name: String,
@@ -204,8 +232,20 @@ pub struct ReassignableTopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReassignableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReassignableTopicResponse {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -237,17 +277,19 @@ pub struct ReassignablePartitionResponse {
 
 impl Default for ReassignablePartitionResponse {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ReassignablePartitionResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AlterReplicaLogDirs` (API key 34): versions 1 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDirsRequest {
     /// `[]AlterReplicaLogDir`.
     pub dirs: Vec<AlterReplicaLogDir>,
@@ -14,8 +14,19 @@ pub struct AlterReplicaLogDirsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDirsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDirsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        dirs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -39,7 +50,7 @@ impl Structure for AlterReplicaLogDirsRequest {
 }
 
 /// The structure in [`dirs`](AlterReplicaLogDirsRequest::dirs), of [`AlterReplicaLogDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDir {
     /// `string`.
     pub path: String,
@@ -49,8 +60,20 @@ pub struct AlterReplicaLogDir {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDir {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDir {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        path: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -76,7 +99,7 @@ impl Structure for AlterReplicaLogDir {
 }
 
 /// The structure in [`topics`](AlterReplicaLogDir::topics), of [`AlterReplicaLogDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDirTopic {
     /// `string`.
     pub name: String,
@@ -86,8 +109,20 @@ pub struct AlterReplicaLogDirTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDirTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDirTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -125,7 +160,7 @@ impl Request for AlterReplicaLogDirsRequest {
 }
 
 /// The response of `AlterReplicaLogDirs` (API key 34): versions 1 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDirsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -135,8 +170,20 @@ pub struct AlterReplicaLogDirsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDirsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -162,7 +209,7 @@ impl Structure for AlterReplicaLogDirsResponse {
 }
 
 /// The structure in [`results`](AlterReplicaLogDirsResponse::results), of [`AlterReplicaLogDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDirTopicResult {
     /// `string`.
     pub topic_name: String,
@@ -172,8 +219,20 @@ pub struct AlterReplicaLogDirTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDirTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDirTopicResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -199,7 +258,7 @@ impl Structure for AlterReplicaLogDirTopicResult {
 }
 
 /// The structure in [`partitions`](AlterReplicaLogDirTopicResult::partitions), of [`AlterReplicaLogDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterReplicaLogDirPartitionResult {
     /// `int32`.
     pub partition_index: i32,
@@ -209,8 +268,20 @@ pub struct AlterReplicaLogDirPartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterReplicaLogDirPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterReplicaLogDirPartitionResult {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `AlterShareGroupOffsets` (API key 91): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct AlterShareGroupOffsetsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for AlterShareGroupOffsetsRequest {
 }
 
 /// The structure in [`topics`](AlterShareGroupOffsetsRequest::topics), of [`AlterShareGroupOffsetsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestTopic {
     /// `string`.
     pub topic_name: String,
@@ -45,8 +57,20 @@ pub struct AlterShareGroupOffsetsRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsRequestTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -64,7 +88,7 @@ impl Structure for AlterShareGroupOffsetsRequestTopic {
 }
 
 /// The structure in [`partitions`](AlterShareGroupOffsetsRequestTopic::partitions), of [`AlterShareGroupOffsetsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestPartition {
     /// `int32`.
     pub partition_index: i32,
@@ -74,8 +98,20 @@ pub struct AlterShareGroupOffsetsRequestPartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsRequestPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsRequestPartition {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        start_offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -105,7 +141,7 @@ impl Request for AlterShareGroupOffsetsRequest {
 }
 
 /// The response of `AlterShareGroupOffsets` (API key 91): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -119,8 +155,22 @@ pub struct AlterShareGroupOffsetsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -142,7 +192,7 @@ impl Structure for AlterShareGroupOffsetsResponse {
 }
 
 /// The structure in [`responses`](AlterShareGroupOffsetsResponse::responses), of [`AlterShareGroupOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsResponseTopic {
     /// `string`.
     pub topic_name: String,
@@ -154,8 +204,21 @@ pub struct AlterShareGroupOffsetsResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsResponseTopic {
     const LEAST_BYTES: usize = 19;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -175,7 +238,7 @@ impl Structure for AlterShareGroupOffsetsResponseTopic {
 }
 
 /// The structure in [`partitions`](AlterShareGroupOffsetsResponseTopic::partitions), of [`AlterShareGroupOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterShareGroupOffsetsResponsePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -187,8 +250,21 @@ pub struct AlterShareGroupOffsetsResponsePartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterShareGroupOffsetsResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterShareGroupOffsetsResponsePartition {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

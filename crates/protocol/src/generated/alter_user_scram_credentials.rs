@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `AlterUserScramCredentials` (API key 51): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterUserScramCredentialsRequest {
     /// `[]ScramCredentialDeletion`.
     pub deletions: Vec<ScramCredentialDeletion>,
@@ -18,8 +18,20 @@ pub struct AlterUserScramCredentialsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterUserScramCredentialsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterUserScramCredentialsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        deletions: Vec::new(),
+        upsertions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.deletions, true, version, "deletions")?;
@@ -37,7 +49,7 @@ impl Structure for AlterUserScramCredentialsRequest {
 }
 
 /// The structure in [`upsertions`](AlterUserScramCredentialsRequest::upsertions), of [`AlterUserScramCredentialsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScramCredentialUpsertion {
     /// `string`.
     pub name: String,
@@ -53,8 +65,23 @@ pub struct ScramCredentialUpsertion {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ScramCredentialUpsertion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ScramCredentialUpsertion {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        mechanism: 0,
+        iterations: 0,
+        salt: Bytes::new(),
+        salted_password: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -78,7 +105,7 @@ impl Structure for ScramCredentialUpsertion {
 }
 
 /// The structure in [`deletions`](AlterUserScramCredentialsRequest::deletions), of [`AlterUserScramCredentialsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScramCredentialDeletion {
     /// `string`.
     pub name: String,
@@ -88,8 +115,20 @@ pub struct ScramCredentialDeletion {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ScramCredentialDeletion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ScramCredentialDeletion {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        mechanism: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -119,7 +158,7 @@ impl Request for AlterUserScramCredentialsRequest {
 }
 
 /// The response of `AlterUserScramCredentials` (API key 51): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterUserScramCredentialsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -129,8 +168,20 @@ pub struct AlterUserScramCredentialsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterUserScramCredentialsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterUserScramCredentialsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -162,17 +213,19 @@ pub struct AlterUserScramCredentialsResult {
 
 impl Default for AlterUserScramCredentialsResult {
     fn default() -> Self {
-        Self {
-            user: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterUserScramCredentialsResult {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        user: String::new(),
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.user, true, "user")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `ApiVersions` (API key 18): versions 0 to 4, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiVersionsRequest {
     /// `string`, versions 3 to 4. Other versions drop it.
     pub client_software_name: String,
@@ -16,8 +16,20 @@ pub struct ApiVersionsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ApiVersionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ApiVersionsRequest {
     const LEAST_BYTES: usize = 0;
+
+    const DEFAULT: Self = Self {
+        client_software_name: String::new(),
+        client_software_version: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -81,21 +93,23 @@ pub struct ApiVersionsResponse {
 
 impl Default for ApiVersionsResponse {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            api_keys: Default::default(),
-            throttle_time_ms: Default::default(),
-            supported_features: Default::default(),
-            finalized_features_epoch: -1,
-            finalized_features: Default::default(),
-            zk_migration_ready: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ApiVersionsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        api_keys: Vec::new(),
+        throttle_time_ms: 0,
+        supported_features: Vec::new(),
+        finalized_features_epoch: -1,
+        finalized_features: Vec::new(),
+        zk_migration_ready: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -177,7 +191,7 @@ impl Structure for ApiVersionsResponse {
 }
 
 /// The structure in [`finalized_features`](ApiVersionsResponse::finalized_features), of [`ApiVersionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FinalizedFeatureKey {
     /// `string`.
     pub name: String,
@@ -189,8 +203,21 @@ pub struct FinalizedFeatureKey {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FinalizedFeatureKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FinalizedFeatureKey {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        max_version_level: 0,
+        min_version_level: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -210,7 +237,7 @@ impl Structure for FinalizedFeatureKey {
 }
 
 /// The structure in [`supported_features`](ApiVersionsResponse::supported_features), of [`ApiVersionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SupportedFeatureKey {
     /// `string`.
     pub name: String,
@@ -222,8 +249,21 @@ pub struct SupportedFeatureKey {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SupportedFeatureKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SupportedFeatureKey {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        min_version: 0,
+        max_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -243,7 +283,7 @@ impl Structure for SupportedFeatureKey {
 }
 
 /// The structure in [`api_keys`](ApiVersionsResponse::api_keys), of [`ApiVersionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiVersion {
     /// `int16`.
     pub api_key: i16,
@@ -255,8 +295,21 @@ pub struct ApiVersion {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ApiVersion {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        api_key: 0,
+        min_version: 0,
+        max_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;

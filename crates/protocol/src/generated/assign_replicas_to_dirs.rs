@@ -20,17 +20,19 @@ pub struct AssignReplicasToDirsRequest {
 
 impl Default for AssignReplicasToDirsRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            directories: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AssignReplicasToDirsRequest {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        directories: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -50,7 +52,7 @@ impl Structure for AssignReplicasToDirsRequest {
 }
 
 /// The structure in [`directories`](AssignReplicasToDirsRequest::directories), of [`AssignReplicasToDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestDirectoryData {
     /// `uuid`.
     pub id: Uuid,
@@ -60,8 +62,20 @@ pub struct RequestDirectoryData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestDirectoryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestDirectoryData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        id: Uuid::ZERO,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.id, "id")?;
@@ -79,7 +93,7 @@ impl Structure for RequestDirectoryData {
 }
 
 /// The structure in [`topics`](RequestDirectoryData::topics), of [`AssignReplicasToDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -89,8 +103,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -108,7 +134,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`AssignReplicasToDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -116,8 +142,19 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -145,7 +182,7 @@ impl Request for AssignReplicasToDirsRequest {
 }
 
 /// The response of `AssignReplicasToDirs` (API key 73): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AssignReplicasToDirsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -157,8 +194,21 @@ pub struct AssignReplicasToDirsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AssignReplicasToDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AssignReplicasToDirsResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        directories: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -178,7 +228,7 @@ impl Structure for AssignReplicasToDirsResponse {
 }
 
 /// The structure in [`directories`](AssignReplicasToDirsResponse::directories), of [`AssignReplicasToDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseDirectoryData {
     /// `uuid`.
     pub id: Uuid,
@@ -188,8 +238,20 @@ pub struct ResponseDirectoryData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseDirectoryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseDirectoryData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        id: Uuid::ZERO,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.id, "id")?;
@@ -207,7 +269,7 @@ impl Structure for ResponseDirectoryData {
 }
 
 /// The structure in [`topics`](ResponseDirectoryData::topics), of [`AssignReplicasToDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -217,8 +279,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -236,7 +310,7 @@ impl Structure for ResponseTopicData {
 }
 
 /// The structure in [`partitions`](ResponseTopicData::partitions), of [`AssignReplicasToDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -246,8 +320,20 @@ pub struct ResponsePartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

@@ -22,18 +22,20 @@ pub struct BeginQuorumEpochRequest {
 
 impl Default for BeginQuorumEpochRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            voter_id: -1,
-            topics: Default::default(),
-            leader_endpoints: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BeginQuorumEpochRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        voter_id: -1,
+        topics: Vec::new(),
+        leader_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -71,7 +73,7 @@ impl Structure for BeginQuorumEpochRequest {
 }
 
 /// The structure in [`leader_endpoints`](BeginQuorumEpochRequest::leader_endpoints), of [`BeginQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderEndpoint {
     /// `string`.
     pub name: String,
@@ -83,8 +85,21 @@ pub struct LeaderEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderEndpoint {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -104,7 +119,7 @@ impl Structure for LeaderEndpoint {
 }
 
 /// The structure in [`topics`](BeginQuorumEpochRequest::topics), of [`BeginQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `string`.
     pub topic_name: String,
@@ -114,8 +129,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -141,7 +168,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`BeginQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -155,8 +182,22 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 12;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        voter_directory_id: Uuid::ZERO,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -202,7 +243,7 @@ impl Request for BeginQuorumEpochRequest {
 }
 
 /// The response of `BeginQuorumEpoch` (API key 53): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BeginQuorumEpochResponse {
     /// `int16`.
     pub error_code: i16,
@@ -214,8 +255,21 @@ pub struct BeginQuorumEpochResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for BeginQuorumEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for BeginQuorumEpochResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -260,7 +314,7 @@ impl Structure for BeginQuorumEpochResponse {
 }
 
 /// The structure in [`node_endpoints`](BeginQuorumEpochResponse::node_endpoints), of [`BeginQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -272,8 +326,21 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -293,7 +360,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`topics`](BeginQuorumEpochResponse::topics), of [`BeginQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `string`.
     pub topic_name: String,
@@ -303,8 +370,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -330,7 +409,7 @@ impl Structure for ResponseTopicData {
 }
 
 /// The structure in [`partitions`](ResponseTopicData::partitions), of [`BeginQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -344,8 +423,22 @@ pub struct ResponsePartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

@@ -28,21 +28,23 @@ pub struct BrokerHeartbeatRequest {
 
 impl Default for BrokerHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            current_metadata_offset: Default::default(),
-            want_fence: Default::default(),
-            want_shut_down: Default::default(),
-            offline_log_dirs: Default::default(),
-            cordoned_log_dirs: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BrokerHeartbeatRequest {
     const LEAST_BYTES: usize = 23;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        current_metadata_offset: 0,
+        want_fence: false,
+        want_shut_down: false,
+        offline_log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -126,19 +128,21 @@ pub struct BrokerHeartbeatResponse {
 
 impl Default for BrokerHeartbeatResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            is_caught_up: Default::default(),
-            is_fenced: true,
-            should_shut_down: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BrokerHeartbeatResponse {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        is_caught_up: false,
+        is_fenced: true,
+        should_shut_down: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

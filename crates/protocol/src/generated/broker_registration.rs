@@ -32,23 +32,25 @@ pub struct BrokerRegistrationRequest {
 
 impl Default for BrokerRegistrationRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            cluster_id: Default::default(),
-            incarnation_id: Default::default(),
-            listeners: Default::default(),
-            features: Default::default(),
-            rack: Some(String::new()),
-            is_migrating_zk_broker: Default::default(),
-            log_dirs: Default::default(),
-            previous_broker_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BrokerRegistrationRequest {
     const LEAST_BYTES: usize = 25;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        cluster_id: String::new(),
+        incarnation_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        rack: Some(String::new()),
+        is_migrating_zk_broker: false,
+        log_dirs: Vec::new(),
+        previous_broker_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;
@@ -95,7 +97,7 @@ impl Structure for BrokerRegistrationRequest {
 }
 
 /// The structure in [`features`](BrokerRegistrationRequest::features), of [`BrokerRegistrationRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     /// `string`.
     pub name: String,
@@ -107,8 +109,21 @@ pub struct Feature {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Feature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Feature {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -128,7 +143,7 @@ impl Structure for Feature {
 }
 
 /// The structure in [`listeners`](BrokerRegistrationRequest::listeners), of [`BrokerRegistrationRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// `string`.
     pub name: String,
@@ -142,8 +157,22 @@ pub struct Listener {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Listener {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -191,17 +220,19 @@ pub struct BrokerRegistrationResponse {
 
 impl Default for BrokerRegistrationResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            broker_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for BrokerRegistrationResponse {
     const LEAST_BYTES: usize = 15;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        broker_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

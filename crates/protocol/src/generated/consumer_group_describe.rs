@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `ConsumerGroupDescribe` (API key 69): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupDescribeRequest {
     /// `[]string`.
     pub group_ids: Vec<String>,
@@ -16,8 +16,20 @@ pub struct ConsumerGroupDescribeRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ConsumerGroupDescribeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ConsumerGroupDescribeRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_strings(&mut self.group_ids, true, "group_ids")?;
@@ -50,7 +62,7 @@ impl Request for ConsumerGroupDescribeRequest {
 }
 
 /// The response of `ConsumerGroupDescribe` (API key 69): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupDescribeResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -60,8 +72,20 @@ pub struct ConsumerGroupDescribeResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ConsumerGroupDescribeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ConsumerGroupDescribeResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -105,23 +129,25 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Default::default(),
-            group_id: Default::default(),
-            group_state: Default::default(),
-            group_epoch: Default::default(),
-            assignment_epoch: Default::default(),
-            assignor_name: Default::default(),
-            members: Default::default(),
-            authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribedGroup {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: String::new(),
+        group_state: String::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        assignor_name: String::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -183,25 +209,27 @@ pub struct Member {
 
 impl Default for Member {
     fn default() -> Self {
-        Self {
-            member_id: Default::default(),
-            instance_id: Default::default(),
-            rack_id: Default::default(),
-            member_epoch: Default::default(),
-            client_id: Default::default(),
-            client_host: Default::default(),
-            subscribed_topic_names: Default::default(),
-            subscribed_topic_regex: Default::default(),
-            assignment: Default::default(),
-            target_assignment: Default::default(),
-            member_type: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for Member {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        instance_id: None,
+        rack_id: None,
+        member_epoch: 0,
+        client_id: String::new(),
+        client_host: String::new(),
+        subscribed_topic_names: Vec::new(),
+        subscribed_topic_regex: None,
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        member_type: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.member_id, true, "member_id")?;
@@ -246,7 +274,7 @@ impl Structure for Member {
 }
 
 /// The structure in [`assignment`](Member::assignment) and [`target_assignment`](Member::target_assignment), of [`ConsumerGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// `[]TopicPartitions`.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -254,8 +282,19 @@ pub struct Assignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topic_partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
@@ -271,7 +310,7 @@ impl Structure for Assignment {
 }
 
 /// The structure in [`topic_partitions`](Assignment::topic_partitions), of [`ConsumerGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -283,8 +322,21 @@ pub struct TopicPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartitions {
     const LEAST_BYTES: usize = 19;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;

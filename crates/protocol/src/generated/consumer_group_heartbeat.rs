@@ -34,24 +34,26 @@ pub struct ConsumerGroupHeartbeatRequest {
 
 impl Default for ConsumerGroupHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            member_id: Default::default(),
-            member_epoch: Default::default(),
-            instance_id: Default::default(),
-            rack_id: Default::default(),
-            rebalance_timeout_ms: -1,
-            subscribed_topic_names: Default::default(),
-            subscribed_topic_regex: Default::default(),
-            server_assignor: Default::default(),
-            topic_partitions: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ConsumerGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        member_id: String::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        subscribed_topic_names: None,
+        subscribed_topic_regex: None,
+        server_assignor: None,
+        topic_partitions: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -108,7 +110,7 @@ impl Structure for ConsumerGroupHeartbeatRequest {
 }
 
 /// The structure in [`topic_partitions`](ConsumerGroupHeartbeatRequest::topic_partitions), of [`ConsumerGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicPartitions {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -118,8 +120,20 @@ pub struct RequestTopicPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicPartitions {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -149,7 +163,7 @@ impl Request for ConsumerGroupHeartbeatRequest {
 }
 
 /// The response of `ConsumerGroupHeartbeat` (API key 68): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupHeartbeatResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -169,8 +183,25 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ConsumerGroupHeartbeatResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ConsumerGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: None,
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        assignment: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -198,7 +229,7 @@ impl Structure for ConsumerGroupHeartbeatResponse {
 }
 
 /// The structure in [`assignment`](ConsumerGroupHeartbeatResponse::assignment), of [`ConsumerGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// `[]TopicPartitions`.
     pub topic_partitions: Vec<ResponseTopicPartitions>,
@@ -206,8 +237,19 @@ pub struct Assignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topic_partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
@@ -223,7 +265,7 @@ impl Structure for Assignment {
 }
 
 /// The structure in [`topic_partitions`](Assignment::topic_partitions), of [`ConsumerGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicPartitions {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -233,8 +275,20 @@ pub struct ResponseTopicPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicPartitions {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;

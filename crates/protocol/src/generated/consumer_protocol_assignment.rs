@@ -7,7 +7,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, Writer};
 
 /// `ConsumerProtocolAssignment`, which is stored in records: versions 0 to 3, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerProtocolAssignment {
     /// `[]TopicPartition`.
     pub assigned_partitions: Vec<TopicPartition>,
@@ -15,8 +15,19 @@ pub struct ConsumerProtocolAssignment {
     pub user_data: Option<Bytes>,
 }
 
+impl Default for ConsumerProtocolAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ConsumerProtocolAssignment {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        assigned_partitions: Vec::new(),
+        user_data: None,
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(
@@ -37,7 +48,7 @@ impl Structure for ConsumerProtocolAssignment {
 }
 
 /// The structure in [`assigned_partitions`](ConsumerProtocolAssignment::assigned_partitions), of [`ConsumerProtocolAssignment`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartition {
     /// `string`.
     pub topic: String,
@@ -45,8 +56,19 @@ pub struct TopicPartition {
     pub partitions: Vec<i32>,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic, false, "topic")?;

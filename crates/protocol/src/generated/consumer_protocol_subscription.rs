@@ -23,18 +23,20 @@ pub struct ConsumerProtocolSubscription {
 
 impl Default for ConsumerProtocolSubscription {
     fn default() -> Self {
-        Self {
-            topics: Default::default(),
-            user_data: Default::default(),
-            owned_partitions: Default::default(),
-            generation_id: -1,
-            rack_id: Default::default(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ConsumerProtocolSubscription {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        user_data: None,
+        owned_partitions: Vec::new(),
+        generation_id: -1,
+        rack_id: None,
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_strings(&mut self.topics, false, "topics")?;
@@ -68,7 +70,7 @@ impl Structure for ConsumerProtocolSubscription {
 }
 
 /// The structure in [`owned_partitions`](ConsumerProtocolSubscription::owned_partitions), of [`ConsumerProtocolSubscription`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartition {
     /// `string`.
     pub topic: String,
@@ -76,8 +78,19 @@ pub struct TopicPartition {
     pub partitions: Vec<i32>,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic, false, "topic")?;

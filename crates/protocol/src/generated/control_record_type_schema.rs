@@ -5,14 +5,22 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, Writer};
 
 /// `ControlRecordTypeSchema`, which is stored in records: version 0, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ControlRecordTypeSchema {
     /// `int16`.
     pub r#type: i16,
 }
 
+impl Default for ControlRecordTypeSchema {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ControlRecordTypeSchema {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self { r#type: 0 };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.r#type, "type")?;

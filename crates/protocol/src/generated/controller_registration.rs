@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `ControllerRegistration` (API key 70): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ControllerRegistrationRequest {
     /// `int32`.
     pub controller_id: i32,
@@ -22,8 +22,23 @@ pub struct ControllerRegistrationRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ControllerRegistrationRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ControllerRegistrationRequest {
     const LEAST_BYTES: usize = 24;
+
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        incarnation_id: Uuid::ZERO,
+        zk_migration_ready: false,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.controller_id, "controller_id")?;
@@ -47,7 +62,7 @@ impl Structure for ControllerRegistrationRequest {
 }
 
 /// The structure in [`features`](ControllerRegistrationRequest::features), of [`ControllerRegistrationRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     /// `string`.
     pub name: String,
@@ -59,8 +74,21 @@ pub struct Feature {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Feature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Feature {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -80,7 +108,7 @@ impl Structure for Feature {
 }
 
 /// The structure in [`listeners`](ControllerRegistrationRequest::listeners), of [`ControllerRegistrationRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// `string`.
     pub name: String,
@@ -94,8 +122,22 @@ pub struct Listener {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Listener {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -143,17 +185,19 @@ pub struct ControllerRegistrationResponse {
 
 impl Default for ControllerRegistrationResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ControllerRegistrationResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

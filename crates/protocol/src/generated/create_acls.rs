@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `CreateAcls` (API key 30): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateAclsRequest {
     /// `[]AclCreation`.
     pub creations: Vec<AclCreation>,
@@ -14,8 +14,19 @@ pub struct CreateAclsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreateAclsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreateAclsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        creations: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -61,21 +72,23 @@ pub struct AclCreation {
 
 impl Default for AclCreation {
     fn default() -> Self {
-        Self {
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            resource_pattern_type: 3,
-            principal: Default::default(),
-            host: Default::default(),
-            operation: Default::default(),
-            permission_type: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AclCreation {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: String::new(),
+        resource_pattern_type: 3,
+        principal: String::new(),
+        host: String::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -123,7 +136,7 @@ impl Request for CreateAclsRequest {
 }
 
 /// The response of `CreateAcls` (API key 30): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateAclsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -133,8 +146,20 @@ pub struct CreateAclsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreateAclsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreateAclsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -172,16 +197,18 @@ pub struct AclCreationResult {
 
 impl Default for AclCreationResult {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AclCreationResult {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

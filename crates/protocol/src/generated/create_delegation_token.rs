@@ -24,18 +24,20 @@ pub struct CreateDelegationTokenRequest {
 
 impl Default for CreateDelegationTokenRequest {
     fn default() -> Self {
-        Self {
-            owner_principal_type: Some(String::new()),
-            owner_principal_name: Some(String::new()),
-            renewers: Default::default(),
-            max_lifetime_ms: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreateDelegationTokenRequest {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        owner_principal_type: Some(String::new()),
+        owner_principal_name: Some(String::new()),
+        renewers: Vec::new(),
+        max_lifetime_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -93,7 +95,7 @@ impl Structure for CreateDelegationTokenRequest {
 }
 
 /// The structure in [`renewers`](CreateDelegationTokenRequest::renewers), of [`CreateDelegationTokenRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableRenewers {
     /// `string`.
     pub principal_type: String,
@@ -103,8 +105,20 @@ pub struct CreatableRenewers {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatableRenewers {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatableRenewers {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        principal_type: String::new(),
+        principal_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -142,7 +156,7 @@ impl Request for CreateDelegationTokenRequest {
 }
 
 /// The response of `CreateDelegationToken` (API key 38): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateDelegationTokenResponse {
     /// `int16`.
     pub error_code: i16,
@@ -170,8 +184,29 @@ pub struct CreateDelegationTokenResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreateDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreateDelegationTokenResponse {
     const LEAST_BYTES: usize = 35;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        principal_type: String::new(),
+        principal_name: String::new(),
+        token_requester_principal_type: String::new(),
+        token_requester_principal_name: String::new(),
+        issue_timestamp_ms: 0,
+        expiry_timestamp_ms: 0,
+        max_timestamp_ms: 0,
+        token_id: String::new(),
+        hmac: Bytes::new(),
+        throttle_time_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

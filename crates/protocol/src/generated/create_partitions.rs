@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `CreatePartitions` (API key 37): versions 0 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatePartitionsRequest {
     /// `[]CreatePartitionsTopic`.
     pub topics: Vec<CreatePartitionsTopic>,
@@ -18,8 +18,21 @@ pub struct CreatePartitionsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatePartitionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatePartitionsRequest {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        timeout_ms: 0,
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -61,17 +74,19 @@ pub struct CreatePartitionsTopic {
 
 impl Default for CreatePartitionsTopic {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            count: Default::default(),
-            assignments: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreatePartitionsTopic {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        count: 0,
+        assignments: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -105,7 +120,7 @@ impl Structure for CreatePartitionsTopic {
 }
 
 /// The structure in [`assignments`](CreatePartitionsTopic::assignments), of [`CreatePartitionsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatePartitionsAssignment {
     /// `[]int32`.
     pub broker_ids: Vec<i32>,
@@ -113,8 +128,19 @@ pub struct CreatePartitionsAssignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatePartitionsAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatePartitionsAssignment {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        broker_ids: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -150,7 +176,7 @@ impl Request for CreatePartitionsRequest {
 }
 
 /// The response of `CreatePartitions` (API key 37): versions 0 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatePartitionsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -160,8 +186,20 @@ pub struct CreatePartitionsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatePartitionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatePartitionsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -187,7 +225,7 @@ impl Structure for CreatePartitionsResponse {
 }
 
 /// The structure in [`results`](CreatePartitionsResponse::results), of [`CreatePartitionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatePartitionsTopicResult {
     /// `string`.
     pub name: String,
@@ -199,8 +237,21 @@ pub struct CreatePartitionsTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatePartitionsTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatePartitionsTopicResult {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -20,17 +20,19 @@ pub struct CreateTopicsRequest {
 
 impl Default for CreateTopicsRequest {
     fn default() -> Self {
-        Self {
-            topics: Default::default(),
-            timeout_ms: 60000,
-            validate_only: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreateTopicsRequest {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        timeout_ms: 60000,
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -58,7 +60,7 @@ impl Structure for CreateTopicsRequest {
 }
 
 /// The structure in [`topics`](CreateTopicsRequest::topics), of [`CreateTopicsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableTopic {
     /// `string`.
     pub name: String,
@@ -74,8 +76,23 @@ pub struct CreatableTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatableTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatableTopic {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        num_partitions: 0,
+        replication_factor: 0,
+        assignments: Vec::new(),
+        configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -119,16 +136,18 @@ pub struct CreatableTopicConfig {
 
 impl Default for CreatableTopicConfig {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            value: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreatableTopicConfig {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        value: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -154,7 +173,7 @@ impl Structure for CreatableTopicConfig {
 }
 
 /// The structure in [`assignments`](CreatableTopic::assignments), of [`CreateTopicsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableReplicaAssignment {
     /// `int32`.
     pub partition_index: i32,
@@ -164,8 +183,20 @@ pub struct CreatableReplicaAssignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreatableReplicaAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreatableReplicaAssignment {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        broker_ids: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -203,7 +234,7 @@ impl Request for CreateTopicsRequest {
 }
 
 /// The response of `CreateTopics` (API key 19): versions 2 to 7, flexible from 5.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateTopicsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -213,8 +244,20 @@ pub struct CreateTopicsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CreateTopicsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CreateTopicsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -264,22 +307,24 @@ pub struct CreatableTopicResult {
 
 impl Default for CreatableTopicResult {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            topic_id: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            topic_config_error_code: Default::default(),
-            num_partitions: -1,
-            replication_factor: -1,
-            configs: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreatableTopicResult {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: Some(String::new()),
+        topic_config_error_code: 0,
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -357,19 +402,21 @@ pub struct CreatableTopicConfigs {
 
 impl Default for CreatableTopicConfigs {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            value: Some(String::new()),
-            read_only: Default::default(),
-            config_source: -1,
-            is_sensitive: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CreatableTopicConfigs {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        value: Some(String::new()),
+        read_only: false,
+        config_source: -1,
+        is_sensitive: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;

@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// `DefaultPrincipalData`, which is stored in records: version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DefaultPrincipalData {
     /// `string`.
     pub r#type: String,
@@ -17,8 +17,21 @@ pub struct DefaultPrincipalData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DefaultPrincipalData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DefaultPrincipalData {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        r#type: String::new(),
+        name: String::new(),
+        token_authenticated: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.r#type, true, "type")?;

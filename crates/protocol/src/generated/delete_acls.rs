@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DeleteAcls` (API key 31): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteAclsRequest {
     /// `[]DeleteAclsFilter`.
     pub filters: Vec<DeleteAclsFilter>,
@@ -14,8 +14,19 @@ pub struct DeleteAclsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteAclsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteAclsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        filters: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -61,21 +72,23 @@ pub struct DeleteAclsFilter {
 
 impl Default for DeleteAclsFilter {
     fn default() -> Self {
-        Self {
-            resource_type_filter: Default::default(),
-            resource_name_filter: Some(String::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(String::new()),
-            host_filter: Some(String::new()),
-            operation: Default::default(),
-            permission_type: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DeleteAclsFilter {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(String::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(String::new()),
+        host_filter: Some(String::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -133,7 +146,7 @@ impl Request for DeleteAclsRequest {
 }
 
 /// The response of `DeleteAcls` (API key 31): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteAclsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -143,8 +156,20 @@ pub struct DeleteAclsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteAclsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteAclsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        filter_results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -184,17 +209,19 @@ pub struct DeleteAclsFilterResult {
 
 impl Default for DeleteAclsFilterResult {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            matching_acls: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DeleteAclsFilterResult {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        matching_acls: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -248,23 +275,25 @@ pub struct DeleteAclsMatchingAcl {
 
 impl Default for DeleteAclsMatchingAcl {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            pattern_type: 3,
-            principal: Default::default(),
-            host: Default::default(),
-            operation: Default::default(),
-            permission_type: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DeleteAclsMatchingAcl {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        resource_type: 0,
+        resource_name: String::new(),
+        pattern_type: 3,
+        principal: String::new(),
+        host: String::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

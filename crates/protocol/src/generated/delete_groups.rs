@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DeleteGroups` (API key 42): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteGroupsRequest {
     /// `[]string`.
     pub groups_names: Vec<String>,
@@ -14,8 +14,19 @@ pub struct DeleteGroupsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteGroupsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        groups_names: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -51,7 +62,7 @@ impl Request for DeleteGroupsRequest {
 }
 
 /// The response of `DeleteGroups` (API key 42): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteGroupsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -61,8 +72,20 @@ pub struct DeleteGroupsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteGroupsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -88,7 +111,7 @@ impl Structure for DeleteGroupsResponse {
 }
 
 /// The structure in [`results`](DeleteGroupsResponse::results), of [`DeleteGroupsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeletableGroupResult {
     /// `string`.
     pub group_id: String,
@@ -98,8 +121,20 @@ pub struct DeletableGroupResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeletableGroupResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeletableGroupResult {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

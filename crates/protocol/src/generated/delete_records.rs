@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DeleteRecords` (API key 21): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsRequest {
     /// `[]DeleteRecordsTopic`.
     pub topics: Vec<DeleteRecordsTopic>,
@@ -16,8 +16,20 @@ pub struct DeleteRecordsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        timeout_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -43,7 +55,7 @@ impl Structure for DeleteRecordsRequest {
 }
 
 /// The structure in [`topics`](DeleteRecordsRequest::topics), of [`DeleteRecordsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsTopic {
     /// `string`.
     pub name: String,
@@ -53,8 +65,20 @@ pub struct DeleteRecordsTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -80,7 +104,7 @@ impl Structure for DeleteRecordsTopic {
 }
 
 /// The structure in [`partitions`](DeleteRecordsTopic::partitions), of [`DeleteRecordsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsPartition {
     /// `int32`.
     pub partition_index: i32,
@@ -90,8 +114,20 @@ pub struct DeleteRecordsPartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsPartition {
     const LEAST_BYTES: usize = 12;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -129,7 +165,7 @@ impl Request for DeleteRecordsRequest {
 }
 
 /// The response of `DeleteRecords` (API key 21): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -139,8 +175,20 @@ pub struct DeleteRecordsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -166,7 +214,7 @@ impl Structure for DeleteRecordsResponse {
 }
 
 /// The structure in [`topics`](DeleteRecordsResponse::topics), of [`DeleteRecordsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsTopicResult {
     /// `string`.
     pub name: String,
@@ -176,8 +224,20 @@ pub struct DeleteRecordsTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsTopicResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -203,7 +263,7 @@ impl Structure for DeleteRecordsTopicResult {
 }
 
 /// The structure in [`partitions`](DeleteRecordsTopicResult::partitions), of [`DeleteRecordsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteRecordsPartitionResult {
     /// `int32`.
     pub partition_index: i32,
@@ -215,8 +275,21 @@ pub struct DeleteRecordsPartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteRecordsPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteRecordsPartitionResult {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        low_watermark: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

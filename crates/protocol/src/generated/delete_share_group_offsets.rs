@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `DeleteShareGroupOffsets` (API key 92): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct DeleteShareGroupOffsetsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupOffsetsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for DeleteShareGroupOffsetsRequest {
 }
 
 /// The structure in [`topics`](DeleteShareGroupOffsetsRequest::topics), of [`DeleteShareGroupOffsetsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequestTopic {
     /// `string`.
     pub topic_name: String,
@@ -43,8 +55,19 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupOffsetsRequestTopic {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -72,7 +95,7 @@ impl Request for DeleteShareGroupOffsetsRequest {
 }
 
 /// The response of `DeleteShareGroupOffsets` (API key 92): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -86,8 +109,22 @@ pub struct DeleteShareGroupOffsetsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupOffsetsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -109,7 +146,7 @@ impl Structure for DeleteShareGroupOffsetsResponse {
 }
 
 /// The structure in [`responses`](DeleteShareGroupOffsetsResponse::responses), of [`DeleteShareGroupOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponseTopic {
     /// `string`.
     pub topic_name: String,
@@ -123,8 +160,22 @@ pub struct DeleteShareGroupOffsetsResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupOffsetsResponseTopic {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `DeleteShareGroupState` (API key 86): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupStateRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct DeleteShareGroupStateRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupStateRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for DeleteShareGroupStateRequest {
 }
 
 /// The structure in [`topics`](DeleteShareGroupStateRequest::topics), of [`DeleteShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteStateData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -45,8 +57,20 @@ pub struct DeleteStateData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteStateData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -64,7 +88,7 @@ impl Structure for DeleteStateData {
 }
 
 /// The structure in [`partitions`](DeleteStateData::partitions), of [`DeleteShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition: i32,
@@ -72,8 +96,19 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -101,7 +136,7 @@ impl Request for DeleteShareGroupStateRequest {
 }
 
 /// The response of `DeleteShareGroupState` (API key 86): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteShareGroupStateResponse {
     /// `[]DeleteStateResult`.
     pub results: Vec<DeleteStateResult>,
@@ -109,8 +144,19 @@ pub struct DeleteShareGroupStateResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteShareGroupStateResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.results, true, version, "results")?;
@@ -126,7 +172,7 @@ impl Structure for DeleteShareGroupStateResponse {
 }
 
 /// The structure in [`results`](DeleteShareGroupStateResponse::results), of [`DeleteShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteStateResult {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -136,8 +182,20 @@ pub struct DeleteStateResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteStateResult {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -155,7 +213,7 @@ impl Structure for DeleteStateResult {
 }
 
 /// The structure in [`partitions`](DeleteStateResult::partitions), of [`DeleteShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult {
     /// `int32`.
     pub partition: i32,
@@ -167,8 +225,21 @@ pub struct PartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;

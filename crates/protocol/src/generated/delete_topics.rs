@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `DeleteTopics` (API key 20): versions 1 to 6, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteTopicsRequest {
     /// `[]DeleteTopicState`, version 6. Other versions refuse it.
     pub topics: Vec<DeleteTopicState>,
@@ -18,8 +18,21 @@ pub struct DeleteTopicsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteTopicsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteTopicsRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        topic_names: Vec::new(),
+        timeout_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -58,7 +71,7 @@ impl Structure for DeleteTopicsRequest {
 }
 
 /// The structure in [`topics`](DeleteTopicsRequest::topics), of [`DeleteTopicsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteTopicState {
     /// `string`, can be null. Default: null.
     pub name: Option<String>,
@@ -68,8 +81,20 @@ pub struct DeleteTopicState {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteTopicState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteTopicState {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        name: None,
+        topic_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.name, true, "name")?;
@@ -99,7 +124,7 @@ impl Request for DeleteTopicsRequest {
 }
 
 /// The response of `DeleteTopics` (API key 20): versions 1 to 6, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteTopicsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -109,8 +134,20 @@ pub struct DeleteTopicsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DeleteTopicsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DeleteTopicsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -152,18 +189,20 @@ pub struct DeletableTopicResult {
 
 impl Default for DeletableTopicResult {
     fn default() -> Self {
-        Self {
-            name: Some(String::new()),
-            topic_id: Default::default(),
-            error_code: Default::default(),
-            error_message: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DeletableTopicResult {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        name: Some(String::new()),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

@@ -28,21 +28,23 @@ pub struct DescribeAclsRequest {
 
 impl Default for DescribeAclsRequest {
     fn default() -> Self {
-        Self {
-            resource_type_filter: Default::default(),
-            resource_name_filter: Some(String::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(String::new()),
-            host_filter: Some(String::new()),
-            operation: Default::default(),
-            permission_type: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeAclsRequest {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(String::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(String::new()),
+        host_filter: Some(String::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -116,18 +118,20 @@ pub struct DescribeAclsResponse {
 
 impl Default for DescribeAclsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            resources: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeAclsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        resources: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -173,18 +177,20 @@ pub struct DescribeAclsResource {
 
 impl Default for DescribeAclsResource {
     fn default() -> Self {
-        Self {
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            pattern_type: 3,
-            acls: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeAclsResource {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: String::new(),
+        pattern_type: 3,
+        acls: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -214,7 +220,7 @@ impl Structure for DescribeAclsResource {
 }
 
 /// The structure in [`acls`](DescribeAclsResource::acls), of [`DescribeAclsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AclDescription {
     /// `string`.
     pub principal: String,
@@ -228,8 +234,22 @@ pub struct AclDescription {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AclDescription {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AclDescription {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        principal: String::new(),
+        host: String::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DescribeClientQuotas` (API key 48): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClientQuotasRequest {
     /// `[]ComponentData`.
     pub components: Vec<ComponentData>,
@@ -16,8 +16,20 @@ pub struct DescribeClientQuotasRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeClientQuotasRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeClientQuotasRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        components: Vec::new(),
+        strict: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -57,17 +69,19 @@ pub struct ComponentData {
 
 impl Default for ComponentData {
     fn default() -> Self {
-        Self {
-            entity_type: Default::default(),
-            match_type: Default::default(),
-            r#match: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ComponentData {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        entity_type: String::new(),
+        match_type: 0,
+        r#match: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -123,18 +137,20 @@ pub struct DescribeClientQuotasResponse {
 
 impl Default for DescribeClientQuotasResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            entries: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeClientQuotasResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        entries: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -164,7 +180,7 @@ impl Structure for DescribeClientQuotasResponse {
 }
 
 /// The structure in [`entries`](DescribeClientQuotasResponse::entries), of [`DescribeClientQuotasResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntryData {
     /// `[]EntityData`.
     pub entity: Vec<EntityData>,
@@ -174,8 +190,20 @@ pub struct EntryData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for EntryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EntryData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entity: Vec::new(),
+        values: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -201,7 +229,7 @@ impl Structure for EntryData {
 }
 
 /// The structure in [`values`](EntryData::values), of [`DescribeClientQuotasResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ValueData {
     /// `string`.
     pub key: String,
@@ -211,8 +239,20 @@ pub struct ValueData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ValueData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ValueData {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        value: 0.0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -250,16 +290,18 @@ pub struct EntityData {
 
 impl Default for EntityData {
     fn default() -> Self {
-        Self {
-            entity_type: Default::default(),
-            entity_name: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for EntityData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        entity_type: String::new(),
+        entity_name: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

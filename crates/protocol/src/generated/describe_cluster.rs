@@ -20,17 +20,19 @@ pub struct DescribeClusterRequest {
 
 impl Default for DescribeClusterRequest {
     fn default() -> Self {
-        Self {
-            include_cluster_authorized_operations: Default::default(),
-            endpoint_type: 1,
-            include_fenced_brokers: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeClusterRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        include_cluster_authorized_operations: false,
+        endpoint_type: 1,
+        include_fenced_brokers: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_bool(
@@ -103,22 +105,24 @@ pub struct DescribeClusterResponse {
 
 impl Default for DescribeClusterResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Default::default(),
-            endpoint_type: 1,
-            cluster_id: Default::default(),
-            controller_id: -1,
-            brokers: Default::default(),
-            cluster_authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeClusterResponse {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        endpoint_type: 1,
+        cluster_id: String::new(),
+        controller_id: -1,
+        brokers: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -158,7 +162,7 @@ impl Structure for DescribeClusterResponse {
 }
 
 /// The structure in [`brokers`](DescribeClusterResponse::brokers), of [`DescribeClusterResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClusterBroker {
     /// `int32`.
     pub broker_id: i32,
@@ -174,8 +178,23 @@ pub struct DescribeClusterBroker {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeClusterBroker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeClusterBroker {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        is_fenced: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.broker_id, "broker_id")?;

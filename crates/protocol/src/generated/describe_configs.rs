@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DescribeConfigs` (API key 32): versions 1 to 4, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsRequest {
     /// `[]DescribeConfigsResource`.
     pub resources: Vec<DescribeConfigsResource>,
@@ -18,8 +18,21 @@ pub struct DescribeConfigsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeConfigsRequest {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        resources: Vec::new(),
+        include_synonyms: false,
+        include_documentation: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -68,17 +81,19 @@ pub struct DescribeConfigsResource {
 
 impl Default for DescribeConfigsResource {
     fn default() -> Self {
-        Self {
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            configuration_keys: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeConfigsResource {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: String::new(),
+        configuration_keys: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -123,7 +138,7 @@ impl Request for DescribeConfigsRequest {
 }
 
 /// The response of `DescribeConfigs` (API key 32): versions 1 to 4, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -133,8 +148,20 @@ pub struct DescribeConfigsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeConfigsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -178,19 +205,21 @@ pub struct DescribeConfigsResult {
 
 impl Default for DescribeConfigsResult {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            configs: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeConfigsResult {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        resource_type: 0,
+        resource_name: String::new(),
+        configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -246,22 +275,24 @@ pub struct DescribeConfigsResourceResult {
 
 impl Default for DescribeConfigsResourceResult {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            value: Some(String::new()),
-            read_only: Default::default(),
-            config_source: -1,
-            is_sensitive: Default::default(),
-            synonyms: Default::default(),
-            config_type: Default::default(),
-            documentation: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeConfigsResourceResult {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        value: Some(String::new()),
+        read_only: false,
+        config_source: -1,
+        is_sensitive: false,
+        synonyms: Vec::new(),
+        config_type: 0,
+        documentation: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -317,17 +348,19 @@ pub struct DescribeConfigsSynonym {
 
 impl Default for DescribeConfigsSynonym {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            value: Some(String::new()),
-            source: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeConfigsSynonym {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        value: Some(String::new()),
+        source: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

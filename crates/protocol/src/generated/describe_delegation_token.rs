@@ -18,15 +18,17 @@ pub struct DescribeDelegationTokenRequest {
 
 impl Default for DescribeDelegationTokenRequest {
     fn default() -> Self {
-        Self {
-            owners: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeDelegationTokenRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        owners: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -50,7 +52,7 @@ impl Structure for DescribeDelegationTokenRequest {
 }
 
 /// The structure in [`owners`](DescribeDelegationTokenRequest::owners), of [`DescribeDelegationTokenRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeDelegationTokenOwner {
     /// `string`.
     pub principal_type: String,
@@ -60,8 +62,20 @@ pub struct DescribeDelegationTokenOwner {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeDelegationTokenOwner {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeDelegationTokenOwner {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        principal_type: String::new(),
+        principal_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -99,7 +113,7 @@ impl Request for DescribeDelegationTokenRequest {
 }
 
 /// The response of `DescribeDelegationToken` (API key 41): versions 1 to 3, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeDelegationTokenResponse {
     /// `int16`.
     pub error_code: i16,
@@ -111,8 +125,21 @@ pub struct DescribeDelegationTokenResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeDelegationTokenResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        tokens: Vec::new(),
+        throttle_time_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -140,7 +167,7 @@ impl Structure for DescribeDelegationTokenResponse {
 }
 
 /// The structure in [`tokens`](DescribeDelegationTokenResponse::tokens), of [`DescribeDelegationTokenResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedDelegationToken {
     /// `string`.
     pub principal_type: String,
@@ -166,8 +193,28 @@ pub struct DescribedDelegationToken {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribedDelegationToken {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribedDelegationToken {
     const LEAST_BYTES: usize = 30;
+
+    const DEFAULT: Self = Self {
+        principal_type: String::new(),
+        principal_name: String::new(),
+        token_requester_principal_type: String::new(),
+        token_requester_principal_name: String::new(),
+        issue_timestamp: 0,
+        expiry_timestamp: 0,
+        max_timestamp: 0,
+        token_id: String::new(),
+        hmac: Bytes::new(),
+        renewers: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -239,7 +286,7 @@ impl Structure for DescribedDelegationToken {
 }
 
 /// The structure in [`renewers`](DescribedDelegationToken::renewers), of [`DescribeDelegationTokenResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedDelegationTokenRenewer {
     /// `string`.
     pub principal_type: String,
@@ -249,8 +296,20 @@ pub struct DescribedDelegationTokenRenewer {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribedDelegationTokenRenewer {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribedDelegationTokenRenewer {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        principal_type: String::new(),
+        principal_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DescribeGroups` (API key 15): versions 0 to 6, flexible from 5.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeGroupsRequest {
     /// `[]string`.
     pub groups: Vec<String>,
@@ -18,8 +18,20 @@ pub struct DescribeGroupsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeGroupsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        groups: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -70,7 +82,7 @@ impl Request for DescribeGroupsRequest {
 }
 
 /// The response of `DescribeGroups` (API key 15): versions 0 to 6, flexible from 5.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeGroupsResponse {
     /// `int32`, versions 1 to 6. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -80,8 +92,20 @@ pub struct DescribeGroupsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeGroupsResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -135,22 +159,24 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Default::default(),
-            group_id: Default::default(),
-            group_state: Default::default(),
-            protocol_type: Default::default(),
-            protocol_data: Default::default(),
-            members: Default::default(),
-            authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribedGroup {
     const LEAST_BYTES: usize = 12;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: String::new(),
+        group_state: String::new(),
+        protocol_type: String::new(),
+        protocol_data: String::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;
@@ -202,7 +228,7 @@ impl Structure for DescribedGroup {
 }
 
 /// The structure in [`members`](DescribedGroup::members), of [`DescribeGroupsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedGroupMember {
     /// `string`.
     pub member_id: String,
@@ -220,8 +246,24 @@ pub struct DescribedGroupMember {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribedGroupMember {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribedGroupMember {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        group_instance_id: None,
+        client_id: String::new(),
+        client_host: String::new(),
+        member_metadata: Bytes::new(),
+        member_assignment: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 5;

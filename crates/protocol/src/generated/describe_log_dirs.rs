@@ -16,15 +16,17 @@ pub struct DescribeLogDirsRequest {
 
 impl Default for DescribeLogDirsRequest {
     fn default() -> Self {
-        Self {
-            topics: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeLogDirsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topics: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -48,7 +50,7 @@ impl Structure for DescribeLogDirsRequest {
 }
 
 /// The structure in [`topics`](DescribeLogDirsRequest::topics), of [`DescribeLogDirsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribableLogDirTopic {
     /// `string`.
     pub topic: String,
@@ -58,8 +60,20 @@ pub struct DescribableLogDirTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribableLogDirTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribableLogDirTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -97,7 +111,7 @@ impl Request for DescribeLogDirsRequest {
 }
 
 /// The response of `DescribeLogDirs` (API key 35): versions 1 to 5, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -109,8 +123,21 @@ pub struct DescribeLogDirsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeLogDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeLogDirsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -162,20 +189,22 @@ pub struct DescribeLogDirsResult {
 
 impl Default for DescribeLogDirsResult {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            log_dir: Default::default(),
-            topics: Default::default(),
-            total_bytes: -1,
-            usable_bytes: -1,
-            is_cordoned: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeLogDirsResult {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        log_dir: String::new(),
+        topics: Vec::new(),
+        total_bytes: -1,
+        usable_bytes: -1,
+        is_cordoned: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -217,7 +246,7 @@ impl Structure for DescribeLogDirsResult {
 }
 
 /// The structure in [`topics`](DescribeLogDirsResult::topics), of [`DescribeLogDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsTopic {
     /// `string`.
     pub name: String,
@@ -227,8 +256,20 @@ pub struct DescribeLogDirsTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeLogDirsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeLogDirsTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -254,7 +295,7 @@ impl Structure for DescribeLogDirsTopic {
 }
 
 /// The structure in [`partitions`](DescribeLogDirsTopic::partitions), of [`DescribeLogDirsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsPartition {
     /// `int32`.
     pub partition_index: i32,
@@ -268,8 +309,22 @@ pub struct DescribeLogDirsPartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeLogDirsPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeLogDirsPartition {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        partition_size: 0,
+        offset_lag: 0,
+        is_future_key: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

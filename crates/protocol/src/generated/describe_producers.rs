@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DescribeProducers` (API key 61): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeProducersRequest {
     /// `[]TopicRequest`.
     pub topics: Vec<TopicRequest>,
@@ -14,8 +14,19 @@ pub struct DescribeProducersRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeProducersRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeProducersRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topics, true, version, "topics")?;
@@ -31,7 +42,7 @@ impl Structure for DescribeProducersRequest {
 }
 
 /// The structure in [`topics`](DescribeProducersRequest::topics), of [`DescribeProducersRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicRequest {
     /// `string`.
     pub name: String,
@@ -41,8 +52,20 @@ pub struct TopicRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partition_indexes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -72,7 +95,7 @@ impl Request for DescribeProducersRequest {
 }
 
 /// The response of `DescribeProducers` (API key 61): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeProducersResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -82,8 +105,20 @@ pub struct DescribeProducersResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeProducersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeProducersResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -101,7 +136,7 @@ impl Structure for DescribeProducersResponse {
 }
 
 /// The structure in [`topics`](DescribeProducersResponse::topics), of [`DescribeProducersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicResponse {
     /// `string`.
     pub name: String,
@@ -111,8 +146,20 @@ pub struct TopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicResponse {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -130,7 +177,7 @@ impl Structure for TopicResponse {
 }
 
 /// The structure in [`partitions`](TopicResponse::partitions), of [`DescribeProducersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResponse {
     /// `int32`.
     pub partition_index: i32,
@@ -144,8 +191,22 @@ pub struct PartitionResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        active_producers: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -187,20 +248,22 @@ pub struct ProducerState {
 
 impl Default for ProducerState {
     fn default() -> Self {
-        Self {
-            producer_id: Default::default(),
-            producer_epoch: Default::default(),
-            last_sequence: -1,
-            last_timestamp: -1,
-            coordinator_epoch: Default::default(),
-            current_txn_start_offset: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ProducerState {
     const LEAST_BYTES: usize = 37;
+
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        last_sequence: -1,
+        last_timestamp: -1,
+        coordinator_epoch: 0,
+        current_txn_start_offset: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.producer_id, "producer_id")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `DescribeQuorum` (API key 55): versions 0 to 2, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeQuorumRequest {
     /// `[]TopicData`.
     pub topics: Vec<RequestTopicData>,
@@ -14,8 +14,19 @@ pub struct DescribeQuorumRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeQuorumRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeQuorumRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topics, true, version, "topics")?;
@@ -31,7 +42,7 @@ impl Structure for DescribeQuorumRequest {
 }
 
 /// The structure in [`topics`](DescribeQuorumRequest::topics), of [`DescribeQuorumRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `string`.
     pub topic_name: String,
@@ -41,8 +52,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -60,7 +83,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`DescribeQuorumRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -68,8 +91,19 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -113,18 +147,20 @@ pub struct DescribeQuorumResponse {
 
 impl Default for DescribeQuorumResponse {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            topics: Default::default(),
-            nodes: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeQuorumResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        topics: Vec::new(),
+        nodes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -157,7 +193,7 @@ impl Structure for DescribeQuorumResponse {
 }
 
 /// The structure in [`nodes`](DescribeQuorumResponse::nodes), of [`DescribeQuorumResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// `int32`.
     pub node_id: i32,
@@ -167,8 +203,20 @@ pub struct Node {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Node {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        listeners: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -186,7 +234,7 @@ impl Structure for Node {
 }
 
 /// The structure in [`listeners`](Node::listeners), of [`DescribeQuorumResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// `string`.
     pub name: String,
@@ -198,8 +246,21 @@ pub struct Listener {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -219,7 +280,7 @@ impl Structure for Listener {
 }
 
 /// The structure in [`topics`](DescribeQuorumResponse::topics), of [`DescribeQuorumResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `string`.
     pub topic_name: String,
@@ -229,8 +290,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -272,22 +345,24 @@ pub struct ResponsePartitionData {
 
 impl Default for ResponsePartitionData {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            leader_id: Default::default(),
-            leader_epoch: Default::default(),
-            high_watermark: Default::default(),
-            current_voters: Default::default(),
-            observers: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 25;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        leader_id: 0,
+        leader_epoch: 0,
+        high_watermark: 0,
+        current_voters: Vec::new(),
+        observers: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -339,19 +414,21 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self {
-            replica_id: Default::default(),
-            replica_directory_id: Default::default(),
-            log_end_offset: Default::default(),
-            last_fetch_timestamp: -1,
-            last_caught_up_timestamp: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ReplicaState {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        log_end_offset: 0,
+        last_fetch_timestamp: -1,
+        last_caught_up_timestamp: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.replica_id, "replica_id")?;

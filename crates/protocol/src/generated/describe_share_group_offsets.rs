@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `DescribeShareGroupOffsets` (API key 90): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequest {
     /// `[]DescribeShareGroupOffsetsRequestGroup`.
     pub groups: Vec<DescribeShareGroupOffsetsRequestGroup>,
@@ -14,8 +14,19 @@ pub struct DescribeShareGroupOffsetsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeShareGroupOffsetsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.groups, true, version, "groups")?;
@@ -43,16 +54,18 @@ pub struct DescribeShareGroupOffsetsRequestGroup {
 
 impl Default for DescribeShareGroupOffsetsRequestGroup {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            topics: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeShareGroupOffsetsRequestGroup {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -70,7 +83,7 @@ impl Structure for DescribeShareGroupOffsetsRequestGroup {
 }
 
 /// The structure in [`topics`](DescribeShareGroupOffsetsRequestGroup::topics), of [`DescribeShareGroupOffsetsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestTopic {
     /// `string`.
     pub topic_name: String,
@@ -80,8 +93,20 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeShareGroupOffsetsRequestTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -111,7 +136,7 @@ impl Request for DescribeShareGroupOffsetsRequest {
 }
 
 /// The response of `DescribeShareGroupOffsets` (API key 90): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -121,8 +146,20 @@ pub struct DescribeShareGroupOffsetsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeShareGroupOffsetsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -140,7 +177,7 @@ impl Structure for DescribeShareGroupOffsetsResponse {
 }
 
 /// The structure in [`groups`](DescribeShareGroupOffsetsResponse::groups), of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseGroup {
     /// `string`.
     pub group_id: String,
@@ -154,8 +191,22 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeShareGroupOffsetsResponseGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeShareGroupOffsetsResponseGroup {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -177,7 +228,7 @@ impl Structure for DescribeShareGroupOffsetsResponseGroup {
 }
 
 /// The structure in [`topics`](DescribeShareGroupOffsetsResponseGroup::topics), of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseTopic {
     /// `string`.
     pub topic_name: String,
@@ -189,8 +240,21 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeShareGroupOffsetsResponseTopic {
     const LEAST_BYTES: usize = 19;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -230,20 +294,22 @@ pub struct DescribeShareGroupOffsetsResponsePartition {
 
 impl Default for DescribeShareGroupOffsetsResponsePartition {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            start_offset: Default::default(),
-            leader_epoch: Default::default(),
-            lag: -1,
-            error_code: Default::default(),
-            error_message: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeShareGroupOffsetsResponsePartition {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        start_offset: 0,
+        leader_epoch: 0,
+        lag: -1,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

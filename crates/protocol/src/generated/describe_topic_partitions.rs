@@ -20,17 +20,19 @@ pub struct DescribeTopicPartitionsRequest {
 
 impl Default for DescribeTopicPartitionsRequest {
     fn default() -> Self {
-        Self {
-            topics: Default::default(),
-            response_partition_limit: 2000,
-            cursor: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeTopicPartitionsRequest {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        response_partition_limit: 2000,
+        cursor: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topics, true, version, "topics")?;
@@ -50,7 +52,7 @@ impl Structure for DescribeTopicPartitionsRequest {
 }
 
 /// The structure in [`cursor`](DescribeTopicPartitionsRequest::cursor), of [`DescribeTopicPartitionsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestCursor {
     /// `string`.
     pub topic_name: String,
@@ -60,8 +62,20 @@ pub struct RequestCursor {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestCursor {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestCursor {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partition_index: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -79,7 +93,7 @@ impl Structure for RequestCursor {
 }
 
 /// The structure in [`topics`](DescribeTopicPartitionsRequest::topics), of [`DescribeTopicPartitionsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicRequest {
     /// `string`.
     pub name: String,
@@ -87,8 +101,19 @@ pub struct TopicRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -116,7 +141,7 @@ impl Request for DescribeTopicPartitionsRequest {
 }
 
 /// The response of `DescribeTopicPartitions` (API key 75): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTopicPartitionsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -128,8 +153,21 @@ pub struct DescribeTopicPartitionsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeTopicPartitionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeTopicPartitionsResponse {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        next_cursor: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -149,7 +187,7 @@ impl Structure for DescribeTopicPartitionsResponse {
 }
 
 /// The structure in [`next_cursor`](DescribeTopicPartitionsResponse::next_cursor), of [`DescribeTopicPartitionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseCursor {
     /// `string`.
     pub topic_name: String,
@@ -159,8 +197,20 @@ pub struct ResponseCursor {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseCursor {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseCursor {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partition_index: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -198,20 +248,22 @@ pub struct DescribeTopicPartitionsResponseTopic {
 
 impl Default for DescribeTopicPartitionsResponseTopic {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            name: Some(String::new()),
-            topic_id: Default::default(),
-            is_internal: Default::default(),
-            partitions: Default::default(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeTopicPartitionsResponseTopic {
     const LEAST_BYTES: usize = 26;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(String::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -266,23 +318,25 @@ pub struct DescribeTopicPartitionsResponsePartition {
 
 impl Default for DescribeTopicPartitionsResponsePartition {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            partition_index: Default::default(),
-            leader_id: Default::default(),
-            leader_epoch: -1,
-            replica_nodes: Default::default(),
-            isr_nodes: Default::default(),
-            eligible_leader_replicas: Default::default(),
-            last_known_elr: Default::default(),
-            offline_replicas: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeTopicPartitionsResponsePartition {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Vec::new(),
+        isr_nodes: Vec::new(),
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        offline_replicas: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `DescribeTransactions` (API key 65): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTransactionsRequest {
     /// `[]string`.
     pub transactional_ids: Vec<String>,
@@ -14,8 +14,19 @@ pub struct DescribeTransactionsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeTransactionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeTransactionsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        transactional_ids: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_strings(&mut self.transactional_ids, true, "transactional_ids")?;
@@ -43,7 +54,7 @@ impl Request for DescribeTransactionsRequest {
 }
 
 /// The response of `DescribeTransactions` (API key 65): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTransactionsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -53,8 +64,20 @@ pub struct DescribeTransactionsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for DescribeTransactionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for DescribeTransactionsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        transaction_states: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -72,7 +95,7 @@ impl Structure for DescribeTransactionsResponse {
 }
 
 /// The structure in [`transaction_states`](DescribeTransactionsResponse::transaction_states), of [`DescribeTransactionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TransactionState {
     /// `int16`.
     pub error_code: i16,
@@ -94,8 +117,26 @@ pub struct TransactionState {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TransactionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TransactionState {
     const LEAST_BYTES: usize = 28;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        transactional_id: String::new(),
+        transaction_state: String::new(),
+        transaction_timeout_ms: 0,
+        transaction_start_time_ms: 0,
+        producer_id: 0,
+        producer_epoch: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -125,7 +166,7 @@ impl Structure for TransactionState {
 }
 
 /// The structure in [`topics`](TransactionState::topics), of [`DescribeTransactionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicData {
     /// `string`.
     pub topic: String,
@@ -135,8 +176,20 @@ pub struct TopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic, true, "topic")?;

@@ -16,15 +16,17 @@ pub struct DescribeUserScramCredentialsRequest {
 
 impl Default for DescribeUserScramCredentialsRequest {
     fn default() -> Self {
-        Self {
-            users: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeUserScramCredentialsRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        users: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_array(&mut self.users, true, version, "users")?;
@@ -40,7 +42,7 @@ impl Structure for DescribeUserScramCredentialsRequest {
 }
 
 /// The structure in [`users`](DescribeUserScramCredentialsRequest::users), of [`DescribeUserScramCredentialsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UserName {
     /// `string`.
     pub name: String,
@@ -48,8 +50,19 @@ pub struct UserName {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for UserName {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for UserName {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -93,18 +106,20 @@ pub struct DescribeUserScramCredentialsResponse {
 
 impl Default for DescribeUserScramCredentialsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            results: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeUserScramCredentialsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -142,18 +157,20 @@ pub struct DescribeUserScramCredentialsResult {
 
 impl Default for DescribeUserScramCredentialsResult {
     fn default() -> Self {
-        Self {
-            user: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            credential_infos: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribeUserScramCredentialsResult {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        user: String::new(),
+        error_code: 0,
+        error_message: Some(String::new()),
+        credential_infos: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.user, true, "user")?;
@@ -175,7 +192,7 @@ impl Structure for DescribeUserScramCredentialsResult {
 }
 
 /// The structure in [`credential_infos`](DescribeUserScramCredentialsResult::credential_infos), of [`DescribeUserScramCredentialsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CredentialInfo {
     /// `int8`.
     pub mechanism: i8,
@@ -185,8 +202,20 @@ pub struct CredentialInfo {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CredentialInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CredentialInfo {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        mechanism: 0,
+        iterations: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i8(&mut self.mechanism, "mechanism")?;

@@ -20,17 +20,19 @@ pub struct ElectLeadersRequest {
 
 impl Default for ElectLeadersRequest {
     fn default() -> Self {
-        Self {
-            election_type: Default::default(),
-            topic_partitions: Some(Default::default()),
-            timeout_ms: 60000,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ElectLeadersRequest {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        election_type: 0,
+        topic_partitions: Some(Vec::new()),
+        timeout_ms: 60000,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -71,7 +73,7 @@ impl Structure for ElectLeadersRequest {
 }
 
 /// The structure in [`topic_partitions`](ElectLeadersRequest::topic_partitions), of [`ElectLeadersRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions {
     /// `string`.
     pub topic: String,
@@ -81,8 +83,20 @@ pub struct TopicPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartitions {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -120,7 +134,7 @@ impl Request for ElectLeadersRequest {
 }
 
 /// The response of `ElectLeaders` (API key 43): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ElectLeadersResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -132,8 +146,21 @@ pub struct ElectLeadersResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ElectLeadersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ElectLeadersResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        replica_election_results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -178,7 +205,7 @@ impl Structure for ElectLeadersResponse {
 }
 
 /// The structure in [`replica_election_results`](ElectLeadersResponse::replica_election_results), of [`ElectLeadersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaElectionResult {
     /// `string`.
     pub topic: String,
@@ -188,8 +215,20 @@ pub struct ReplicaElectionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReplicaElectionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReplicaElectionResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partition_result: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -229,17 +268,19 @@ pub struct PartitionResult {
 
 impl Default for PartitionResult {
     fn default() -> Self {
-        Self {
-            partition_id: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition_id: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

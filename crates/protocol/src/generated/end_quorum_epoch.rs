@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `EndQuorumEpoch` (API key 54): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndQuorumEpochRequest {
     /// `string`, can be null. Default: null.
     pub cluster_id: Option<String>,
@@ -18,8 +18,21 @@ pub struct EndQuorumEpochRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for EndQuorumEpochRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EndQuorumEpochRequest {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        topics: Vec::new(),
+        leader_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -51,7 +64,7 @@ impl Structure for EndQuorumEpochRequest {
 }
 
 /// The structure in [`leader_endpoints`](EndQuorumEpochRequest::leader_endpoints), of [`EndQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderEndpoint {
     /// `string`.
     pub name: String,
@@ -63,8 +76,21 @@ pub struct LeaderEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderEndpoint {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -84,7 +110,7 @@ impl Structure for LeaderEndpoint {
 }
 
 /// The structure in [`topics`](EndQuorumEpochRequest::topics), of [`EndQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `string`.
     pub topic_name: String,
@@ -94,8 +120,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -121,7 +159,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`EndQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -137,8 +175,23 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        preferred_successors: Vec::new(),
+        preferred_candidates: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -183,7 +236,7 @@ impl Structure for RequestPartitionData {
 }
 
 /// The structure in [`preferred_candidates`](RequestPartitionData::preferred_candidates), of [`EndQuorumEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaInfo {
     /// `int32`.
     pub candidate_id: i32,
@@ -193,8 +246,20 @@ pub struct ReplicaInfo {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReplicaInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReplicaInfo {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        candidate_id: 0,
+        candidate_directory_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.candidate_id, "candidate_id")?;
@@ -224,7 +289,7 @@ impl Request for EndQuorumEpochRequest {
 }
 
 /// The response of `EndQuorumEpoch` (API key 54): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndQuorumEpochResponse {
     /// `int16`.
     pub error_code: i16,
@@ -236,8 +301,21 @@ pub struct EndQuorumEpochResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for EndQuorumEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EndQuorumEpochResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -282,7 +360,7 @@ impl Structure for EndQuorumEpochResponse {
 }
 
 /// The structure in [`node_endpoints`](EndQuorumEpochResponse::node_endpoints), of [`EndQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -294,8 +372,21 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -315,7 +406,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`topics`](EndQuorumEpochResponse::topics), of [`EndQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `string`.
     pub topic_name: String,
@@ -325,8 +416,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -352,7 +455,7 @@ impl Structure for ResponseTopicData {
 }
 
 /// The structure in [`partitions`](ResponseTopicData::partitions), of [`EndQuorumEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -366,8 +469,22 @@ pub struct ResponsePartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

@@ -5,14 +5,22 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, Writer};
 
 /// `EndTxnMarker`, which is stored in records: version 0, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndTxnMarker {
     /// `int32`.
     pub coordinator_epoch: i32,
 }
 
+impl Default for EndTxnMarker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EndTxnMarker {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self { coordinator_epoch: 0 };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.coordinator_epoch, "coordinator_epoch")?;

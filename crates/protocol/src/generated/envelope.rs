@@ -22,17 +22,19 @@ pub struct EnvelopeRequest {
 
 impl Default for EnvelopeRequest {
     fn default() -> Self {
-        Self {
-            request_data: Default::default(),
-            request_principal: Some(Default::default()),
-            client_host_address: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for EnvelopeRequest {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        request_data: Bytes::new(),
+        request_principal: Some(Bytes::new()),
+        client_host_address: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_bytes(&mut self.request_data, true, "request_data")?;
@@ -64,7 +66,7 @@ impl Request for EnvelopeRequest {
 }
 
 /// The response of `Envelope` (API key 58): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EnvelopeResponse {
     /// `bytes`, can be null. Default: null.
     pub response_data: Option<Bytes>,
@@ -74,8 +76,20 @@ pub struct EnvelopeResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for EnvelopeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EnvelopeResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        response_data: None,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_bytes(&mut self.response_data, true, "response_data")?;

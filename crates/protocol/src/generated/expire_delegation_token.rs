@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `ExpireDelegationToken` (API key 40): versions 1 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExpireDelegationTokenRequest {
     /// `bytes`.
     pub hmac: Bytes,
@@ -18,8 +18,20 @@ pub struct ExpireDelegationTokenRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ExpireDelegationTokenRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ExpireDelegationTokenRequest {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        hmac: Bytes::new(),
+        expiry_time_period_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -57,7 +69,7 @@ impl Request for ExpireDelegationTokenRequest {
 }
 
 /// The response of `ExpireDelegationToken` (API key 40): versions 1 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExpireDelegationTokenResponse {
     /// `int16`.
     pub error_code: i16,
@@ -69,8 +81,21 @@ pub struct ExpireDelegationTokenResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ExpireDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ExpireDelegationTokenResponse {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        expiry_timestamp_ms: 0,
+        throttle_time_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -40,26 +40,28 @@ pub struct FetchRequest {
 
 impl Default for FetchRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            replica_id: -1,
-            replica_state: Default::default(),
-            max_wait_ms: Default::default(),
-            min_bytes: Default::default(),
-            max_bytes: i32::MAX,
-            isolation_level: Default::default(),
-            session_id: Default::default(),
-            session_epoch: -1,
-            topics: Default::default(),
-            forgotten_topics_data: Default::default(),
-            rack_id: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for FetchRequest {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        replica_id: -1,
+        replica_state: ReplicaState::DEFAULT,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        isolation_level: 0,
+        session_id: 0,
+        session_epoch: -1,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        rack_id: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -160,7 +162,7 @@ impl Structure for FetchRequest {
 }
 
 /// The structure in [`forgotten_topics_data`](FetchRequest::forgotten_topics_data), of [`FetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ForgottenTopic {
     /// `string`, versions 7 to 12. Other versions drop it.
     pub topic: String,
@@ -172,8 +174,21 @@ pub struct ForgottenTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ForgottenTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ForgottenTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -209,7 +224,7 @@ impl Structure for ForgottenTopic {
 }
 
 /// The structure in [`topics`](FetchRequest::topics), of [`FetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchTopic {
     /// `string`, versions 4 to 12. Other versions drop it.
     pub topic: String,
@@ -221,8 +236,21 @@ pub struct FetchTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -282,22 +310,24 @@ pub struct FetchPartition {
 
 impl Default for FetchPartition {
     fn default() -> Self {
-        Self {
-            partition: Default::default(),
-            current_leader_epoch: -1,
-            fetch_offset: Default::default(),
-            last_fetched_epoch: -1,
-            log_start_offset: -1,
-            partition_max_bytes: Default::default(),
-            replica_directory_id: Default::default(),
-            high_watermark: i64::MAX,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for FetchPartition {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: -1,
+        fetch_offset: 0,
+        last_fetched_epoch: -1,
+        log_start_offset: -1,
+        partition_max_bytes: 0,
+        replica_directory_id: Uuid::ZERO,
+        high_watermark: i64::MAX,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -382,16 +412,18 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self {
-            replica_id: -1,
-            replica_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ReplicaState {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        replica_id: -1,
+        replica_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.replica_id, "replica_id")?;
@@ -421,7 +453,7 @@ impl Request for FetchRequest {
 }
 
 /// The response of `Fetch` (API key 1): versions 4 to 18, flexible from 12.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -437,8 +469,23 @@ pub struct FetchResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        session_id: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -494,7 +541,7 @@ impl Structure for FetchResponse {
 }
 
 /// The structure in [`node_endpoints`](FetchResponse::node_endpoints), of [`FetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -508,8 +555,22 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -531,7 +592,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`responses`](FetchResponse::responses), of [`FetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchableTopicResponse {
     /// `string`, versions 4 to 12. Other versions drop it.
     pub topic: String,
@@ -543,8 +604,21 @@ pub struct FetchableTopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchableTopicResponse {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -610,25 +684,27 @@ pub struct PartitionData {
 
 impl Default for PartitionData {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            error_code: Default::default(),
-            high_watermark: Default::default(),
-            last_stable_offset: -1,
-            log_start_offset: -1,
-            diverging_epoch: Default::default(),
-            current_leader: Default::default(),
-            snapshot_id: Default::default(),
-            aborted_transactions: Some(Default::default()),
-            preferred_read_replica: -1,
-            records: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 30;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        high_watermark: 0,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        diverging_epoch: EpochEndOffset::DEFAULT,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        snapshot_id: SnapshotId::DEFAULT,
+        aborted_transactions: Some(Vec::new()),
+        preferred_read_replica: -1,
+        records: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -731,7 +807,7 @@ impl Structure for PartitionData {
 }
 
 /// The structure in [`aborted_transactions`](PartitionData::aborted_transactions), of [`FetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AbortedTransaction {
     /// `int64`.
     pub producer_id: i64,
@@ -741,8 +817,20 @@ pub struct AbortedTransaction {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AbortedTransaction {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AbortedTransaction {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        first_offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 12;
@@ -780,16 +868,18 @@ pub struct SnapshotId {
 
 impl Default for SnapshotId {
     fn default() -> Self {
-        Self {
-            end_offset: -1,
-            epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for SnapshotId {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        end_offset: -1,
+        epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.end_offset, "end_offset")?;
@@ -819,16 +909,18 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        leader_id: -1,
+        leader_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;
@@ -858,16 +950,18 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self {
-            epoch: -1,
-            end_offset: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for EpochEndOffset {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        epoch: -1,
+        end_offset: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.epoch, "epoch")?;

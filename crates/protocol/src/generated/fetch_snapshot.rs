@@ -24,18 +24,20 @@ pub struct FetchSnapshotRequest {
 
 impl Default for FetchSnapshotRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            replica_id: -1,
-            max_bytes: i32::MAX,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for FetchSnapshotRequest {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        replica_id: -1,
+        max_bytes: i32::MAX,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.replica_id, "replica_id")?;
@@ -71,7 +73,7 @@ impl Structure for FetchSnapshotRequest {
 }
 
 /// The structure in [`topics`](FetchSnapshotRequest::topics), of [`FetchSnapshotRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicSnapshot {
     /// `string`.
     pub name: String,
@@ -81,8 +83,20 @@ pub struct RequestTopicSnapshot {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicSnapshot {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -100,7 +114,7 @@ impl Structure for RequestTopicSnapshot {
 }
 
 /// The structure in [`partitions`](RequestTopicSnapshot::partitions), of [`FetchSnapshotRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionSnapshot {
     /// `int32`.
     pub partition: i32,
@@ -116,8 +130,23 @@ pub struct RequestPartitionSnapshot {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionSnapshot {
     const LEAST_BYTES: usize = 30;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: 0,
+        snapshot_id: RequestSnapshotId::DEFAULT,
+        position: 0,
+        replica_directory_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -155,7 +184,7 @@ impl Structure for RequestPartitionSnapshot {
 }
 
 /// The structure in [`snapshot_id`](RequestPartitionSnapshot::snapshot_id), of [`FetchSnapshotRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestSnapshotId {
     /// `int64`.
     pub end_offset: i64,
@@ -165,8 +194,20 @@ pub struct RequestSnapshotId {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestSnapshotId {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestSnapshotId {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        end_offset: 0,
+        epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.end_offset, "end_offset")?;
@@ -196,7 +237,7 @@ impl Request for FetchSnapshotRequest {
 }
 
 /// The response of `FetchSnapshot` (API key 59): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchSnapshotResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -210,8 +251,22 @@ pub struct FetchSnapshotResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchSnapshotResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchSnapshotResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -250,7 +305,7 @@ impl Structure for FetchSnapshotResponse {
 }
 
 /// The structure in [`node_endpoints`](FetchSnapshotResponse::node_endpoints), of [`FetchSnapshotResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -262,8 +317,21 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -283,7 +351,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`topics`](FetchSnapshotResponse::topics), of [`FetchSnapshotResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicSnapshot {
     /// `string`.
     pub name: String,
@@ -293,8 +361,20 @@ pub struct ResponseTopicSnapshot {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicSnapshot {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -312,7 +392,7 @@ impl Structure for ResponseTopicSnapshot {
 }
 
 /// The structure in [`partitions`](ResponseTopicSnapshot::partitions), of [`FetchSnapshotResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionSnapshot {
     /// `int32`.
     pub index: i32,
@@ -332,8 +412,25 @@ pub struct ResponsePartitionSnapshot {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionSnapshot {
     const LEAST_BYTES: usize = 37;
+
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        snapshot_id: ResponseSnapshotId::DEFAULT,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        size: 0,
+        position: 0,
+        unaligned_records: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.index, "index")?;
@@ -375,7 +472,7 @@ impl Structure for ResponsePartitionSnapshot {
 }
 
 /// The structure in [`current_leader`](ResponsePartitionSnapshot::current_leader), of [`FetchSnapshotResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// `int32`.
     pub leader_id: i32,
@@ -385,8 +482,20 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;
@@ -404,7 +513,7 @@ impl Structure for LeaderIdAndEpoch {
 }
 
 /// The structure in [`snapshot_id`](ResponsePartitionSnapshot::snapshot_id), of [`FetchSnapshotResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseSnapshotId {
     /// `int64`.
     pub end_offset: i64,
@@ -414,8 +523,20 @@ pub struct ResponseSnapshotId {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseSnapshotId {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseSnapshotId {
     const LEAST_BYTES: usize = 13;
+
+    const DEFAULT: Self = Self {
+        end_offset: 0,
+        epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.end_offset, "end_offset")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `FindCoordinator` (API key 10): versions 0 to 6, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FindCoordinatorRequest {
     /// `string`, versions 0 to 3. Other versions refuse it.
     pub key: String,
@@ -18,8 +18,21 @@ pub struct FindCoordinatorRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FindCoordinatorRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FindCoordinatorRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        key_type: 0,
+        coordinator_keys: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -100,21 +113,23 @@ pub struct FindCoordinatorResponse {
 
 impl Default for FindCoordinatorResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            node_id: Default::default(),
-            host: Default::default(),
-            port: Default::default(),
-            coordinators: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for FindCoordinatorResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        coordinators: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -199,20 +214,22 @@ pub struct Coordinator {
 
 impl Default for Coordinator {
     fn default() -> Self {
-        Self {
-            key: Default::default(),
-            node_id: Default::default(),
-            host: Default::default(),
-            port: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for Coordinator {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.key, true, "key")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `GetTelemetrySubscriptions` (API key 71): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GetTelemetrySubscriptionsRequest {
     /// `uuid`.
     pub client_instance_id: Uuid,
@@ -14,8 +14,19 @@ pub struct GetTelemetrySubscriptionsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for GetTelemetrySubscriptionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for GetTelemetrySubscriptionsRequest {
     const LEAST_BYTES: usize = 17;
+
+    const DEFAULT: Self = Self {
+        client_instance_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.client_instance_id, "client_instance_id")?;
@@ -43,7 +54,7 @@ impl Request for GetTelemetrySubscriptionsRequest {
 }
 
 /// The response of `GetTelemetrySubscriptions` (API key 71): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GetTelemetrySubscriptionsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -67,8 +78,27 @@ pub struct GetTelemetrySubscriptionsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for GetTelemetrySubscriptionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for GetTelemetrySubscriptionsResponse {
     const LEAST_BYTES: usize = 38;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        accepted_compression_types: Vec::new(),
+        push_interval_ms: 0,
+        telemetry_max_bytes: 0,
+        delta_temporality: false,
+        requested_metrics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

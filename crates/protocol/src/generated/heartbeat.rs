@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `Heartbeat` (API key 12): versions 0 to 4, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeartbeatRequest {
     /// `string`.
     pub group_id: String,
@@ -20,8 +20,22 @@ pub struct HeartbeatRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for HeartbeatRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for HeartbeatRequest {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        generation_id: 0,
+        member_id: String::new(),
+        group_instance_id: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -75,7 +89,7 @@ impl Request for HeartbeatRequest {
 }
 
 /// The response of `Heartbeat` (API key 12): versions 0 to 4, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeartbeatResponse {
     /// `int32`, versions 1 to 4. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -85,8 +99,20 @@ pub struct HeartbeatResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for HeartbeatResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for HeartbeatResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `IncrementalAlterConfigs` (API key 44): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IncrementalAlterConfigsRequest {
     /// `[]AlterConfigsResource`.
     pub resources: Vec<AlterConfigsResource>,
@@ -16,8 +16,20 @@ pub struct IncrementalAlterConfigsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for IncrementalAlterConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for IncrementalAlterConfigsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        resources: Vec::new(),
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -43,7 +55,7 @@ impl Structure for IncrementalAlterConfigsRequest {
 }
 
 /// The structure in [`resources`](IncrementalAlterConfigsRequest::resources), of [`IncrementalAlterConfigsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsResource {
     /// `int8`.
     pub resource_type: i8,
@@ -55,8 +67,21 @@ pub struct AlterConfigsResource {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AlterConfigsResource {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AlterConfigsResource {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: String::new(),
+        configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -98,17 +123,19 @@ pub struct AlterableConfig {
 
 impl Default for AlterableConfig {
     fn default() -> Self {
-        Self {
-            name: Default::default(),
-            config_operation: Default::default(),
-            value: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterableConfig {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        config_operation: 0,
+        value: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -148,7 +175,7 @@ impl Request for IncrementalAlterConfigsRequest {
 }
 
 /// The response of `IncrementalAlterConfigs` (API key 44): versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IncrementalAlterConfigsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -158,8 +185,20 @@ pub struct IncrementalAlterConfigsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for IncrementalAlterConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for IncrementalAlterConfigsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;
@@ -201,18 +240,20 @@ pub struct AlterConfigsResourceResponse {
 
 impl Default for AlterConfigsResourceResponse {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            resource_type: Default::default(),
-            resource_name: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for AlterConfigsResourceResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        resource_type: 0,
+        resource_name: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

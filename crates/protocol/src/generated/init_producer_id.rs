@@ -28,20 +28,22 @@ pub struct InitProducerIdRequest {
 
 impl Default for InitProducerIdRequest {
     fn default() -> Self {
-        Self {
-            transactional_id: Some(String::new()),
-            transaction_timeout_ms: Default::default(),
-            producer_id: -1,
-            producer_epoch: -1,
-            enable2_pc: Default::default(),
-            keep_prepared_txn: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for InitProducerIdRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        transactional_id: Some(String::new()),
+        transaction_timeout_ms: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        enable2_pc: false,
+        keep_prepared_txn: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -128,20 +130,22 @@ pub struct InitProducerIdResponse {
 
 impl Default for InitProducerIdResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            producer_id: -1,
-            producer_epoch: Default::default(),
-            ongoing_txn_producer_id: -1,
-            ongoing_txn_producer_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for InitProducerIdResponse {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: -1,
+        producer_epoch: 0,
+        ongoing_txn_producer_id: -1,
+        ongoing_txn_producer_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `InitializeShareGroupState` (API key 83): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitializeShareGroupStateRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct InitializeShareGroupStateRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for InitializeShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for InitializeShareGroupStateRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for InitializeShareGroupStateRequest {
 }
 
 /// The structure in [`topics`](InitializeShareGroupStateRequest::topics), of [`InitializeShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitializeStateData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -45,8 +57,20 @@ pub struct InitializeStateData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for InitializeStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for InitializeStateData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -64,7 +88,7 @@ impl Structure for InitializeStateData {
 }
 
 /// The structure in [`partitions`](InitializeStateData::partitions), of [`InitializeShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition: i32,
@@ -76,8 +100,21 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 17;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        state_epoch: 0,
+        start_offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -109,7 +146,7 @@ impl Request for InitializeShareGroupStateRequest {
 }
 
 /// The response of `InitializeShareGroupState` (API key 83): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitializeShareGroupStateResponse {
     /// `[]InitializeStateResult`.
     pub results: Vec<InitializeStateResult>,
@@ -117,8 +154,19 @@ pub struct InitializeShareGroupStateResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for InitializeShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for InitializeShareGroupStateResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.results, true, version, "results")?;
@@ -134,7 +182,7 @@ impl Structure for InitializeShareGroupStateResponse {
 }
 
 /// The structure in [`results`](InitializeShareGroupStateResponse::results), of [`InitializeShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitializeStateResult {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -144,8 +192,20 @@ pub struct InitializeStateResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for InitializeStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for InitializeStateResult {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -163,7 +223,7 @@ impl Structure for InitializeStateResult {
 }
 
 /// The structure in [`partitions`](InitializeStateResult::partitions), of [`InitializeShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult {
     /// `int32`.
     pub partition: i32,
@@ -175,8 +235,21 @@ pub struct PartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;

@@ -32,22 +32,24 @@ pub struct JoinGroupRequest {
 
 impl Default for JoinGroupRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            session_timeout_ms: Default::default(),
-            rebalance_timeout_ms: -1,
-            member_id: Default::default(),
-            group_instance_id: Default::default(),
-            protocol_type: Default::default(),
-            protocols: Default::default(),
-            reason: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for JoinGroupRequest {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        session_timeout_ms: 0,
+        rebalance_timeout_ms: -1,
+        member_id: String::new(),
+        group_instance_id: None,
+        protocol_type: String::new(),
+        protocols: Vec::new(),
+        reason: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -105,7 +107,7 @@ impl Structure for JoinGroupRequest {
 }
 
 /// The structure in [`protocols`](JoinGroupRequest::protocols), of [`JoinGroupRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JoinGroupRequestProtocol {
     /// `string`.
     pub name: String,
@@ -115,8 +117,20 @@ pub struct JoinGroupRequestProtocol {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for JoinGroupRequestProtocol {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for JoinGroupRequestProtocol {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        metadata: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -180,23 +194,25 @@ pub struct JoinGroupResponse {
 
 impl Default for JoinGroupResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            generation_id: -1,
-            protocol_type: Default::default(),
-            protocol_name: Some(String::new()),
-            leader: Default::default(),
-            skip_assignment: Default::default(),
-            member_id: Default::default(),
-            members: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for JoinGroupResponse {
     const LEAST_BYTES: usize = 15;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        generation_id: -1,
+        protocol_type: None,
+        protocol_name: Some(String::new()),
+        leader: String::new(),
+        skip_assignment: false,
+        member_id: String::new(),
+        members: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -259,7 +275,7 @@ impl Structure for JoinGroupResponse {
 }
 
 /// The structure in [`members`](JoinGroupResponse::members), of [`JoinGroupResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JoinGroupResponseMember {
     /// `string`.
     pub member_id: String,
@@ -271,8 +287,21 @@ pub struct JoinGroupResponseMember {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for JoinGroupResponseMember {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for JoinGroupResponseMember {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        group_instance_id: None,
+        metadata: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;

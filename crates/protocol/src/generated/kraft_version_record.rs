@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// `KRaftVersionRecord`, which is stored in records: version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KRaftVersionRecord {
     /// `int16`.
     pub version: i16,
@@ -15,8 +15,20 @@ pub struct KRaftVersionRecord {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for KRaftVersionRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for KRaftVersionRecord {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        version: 0,
+        kraft_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.version, "version")?;

@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// `LeaderChangeMessage`, which is stored in records: versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderChangeMessage {
     /// `int16`.
     pub version: i16,
@@ -19,8 +19,22 @@ pub struct LeaderChangeMessage {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderChangeMessage {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderChangeMessage {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        version: 0,
+        leader_id: 0,
+        voters: Vec::new(),
+        granting_voters: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.version, "version")?;
@@ -42,7 +56,7 @@ impl Structure for LeaderChangeMessage {
 }
 
 /// The structure in [`voters`](LeaderChangeMessage::voters) and [`granting_voters`](LeaderChangeMessage::granting_voters), of [`LeaderChangeMessage`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Voter {
     /// `int32`.
     pub voter_id: i32,
@@ -52,8 +66,20 @@ pub struct Voter {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Voter {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Voter {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.voter_id, "voter_id")?;

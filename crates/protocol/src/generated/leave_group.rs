@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `LeaveGroup` (API key 13): versions 0 to 5, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaveGroupRequest {
     /// `string`.
     pub group_id: String,
@@ -18,8 +18,21 @@ pub struct LeaveGroupRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaveGroupRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaveGroupRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        member_id: String::new(),
+        members: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -61,7 +74,7 @@ impl Structure for LeaveGroupRequest {
 }
 
 /// The structure in [`members`](LeaveGroupRequest::members), of [`LeaveGroupRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MemberIdentity {
     /// `string`.
     pub member_id: String,
@@ -73,8 +86,21 @@ pub struct MemberIdentity {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for MemberIdentity {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for MemberIdentity {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        group_instance_id: None,
+        reason: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -123,7 +149,7 @@ impl Request for LeaveGroupRequest {
 }
 
 /// The response of `LeaveGroup` (API key 13): versions 0 to 5, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaveGroupResponse {
     /// `int32`, versions 1 to 5. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -135,8 +161,21 @@ pub struct LeaveGroupResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaveGroupResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaveGroupResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        members: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -189,17 +228,19 @@ pub struct MemberResponse {
 
 impl Default for MemberResponse {
     fn default() -> Self {
-        Self {
-            member_id: Default::default(),
-            group_instance_id: Some(String::new()),
-            error_code: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MemberResponse {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        group_instance_id: Some(String::new()),
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

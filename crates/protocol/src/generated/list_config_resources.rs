@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `ListConfigResources` (API key 74): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListConfigResourcesRequest {
     /// `[]int8`, version 1. Other versions refuse it.
     pub resource_types: Vec<i8>,
@@ -14,8 +14,19 @@ pub struct ListConfigResourcesRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListConfigResourcesRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListConfigResourcesRequest {
     const LEAST_BYTES: usize = 1;
+
+    const DEFAULT: Self = Self {
+        resource_types: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version >= 1 {
@@ -50,7 +61,7 @@ impl Request for ListConfigResourcesRequest {
 }
 
 /// The response of `ListConfigResources` (API key 74): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListConfigResourcesResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -62,8 +73,21 @@ pub struct ListConfigResourcesResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListConfigResourcesResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListConfigResourcesResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        config_resources: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -95,16 +119,18 @@ pub struct ConfigResource {
 
 impl Default for ConfigResource {
     fn default() -> Self {
-        Self {
-            resource_name: Default::default(),
-            resource_type: 16,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ConfigResource {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        resource_name: String::new(),
+        resource_type: 16,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.resource_name, true, "resource_name")?;

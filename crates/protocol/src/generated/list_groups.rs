@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `ListGroups` (API key 16): versions 0 to 5, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListGroupsRequest {
     /// `[]string`, versions 4 to 5. Other versions refuse it.
     pub states_filter: Vec<String>,
@@ -16,8 +16,20 @@ pub struct ListGroupsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListGroupsRequest {
     const LEAST_BYTES: usize = 0;
+
+    const DEFAULT: Self = Self {
+        states_filter: Vec::new(),
+        types_filter: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -69,7 +81,7 @@ impl Request for ListGroupsRequest {
 }
 
 /// The response of `ListGroups` (API key 16): versions 0 to 5, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListGroupsResponse {
     /// `int32`, versions 1 to 5. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -81,8 +93,21 @@ pub struct ListGroupsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListGroupsResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -114,7 +139,7 @@ impl Structure for ListGroupsResponse {
 }
 
 /// The structure in [`groups`](ListGroupsResponse::groups), of [`ListGroupsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListedGroup {
     /// `string`.
     pub group_id: String,
@@ -128,8 +153,22 @@ pub struct ListedGroup {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListedGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListedGroup {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        protocol_type: String::new(),
+        group_state: String::new(),
+        group_type: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `ListOffsets` (API key 2): versions 1 to 11, flexible from 6.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsRequest {
     /// `int32`.
     pub replica_id: i32,
@@ -20,8 +20,22 @@ pub struct ListOffsetsRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListOffsetsRequest {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        isolation_level: 0,
+        topics: Vec::new(),
+        timeout_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -62,7 +76,7 @@ impl Structure for ListOffsetsRequest {
 }
 
 /// The structure in [`topics`](ListOffsetsRequest::topics), of [`ListOffsetsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsTopic {
     /// `string`.
     pub name: String,
@@ -72,8 +86,20 @@ pub struct ListOffsetsTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListOffsetsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListOffsetsTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -113,17 +139,19 @@ pub struct ListOffsetsPartition {
 
 impl Default for ListOffsetsPartition {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            current_leader_epoch: -1,
-            timestamp: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ListOffsetsPartition {
     const LEAST_BYTES: usize = 12;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        current_leader_epoch: -1,
+        timestamp: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -167,7 +195,7 @@ impl Request for ListOffsetsRequest {
 }
 
 /// The response of `ListOffsets` (API key 2): versions 1 to 11, flexible from 6.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsResponse {
     /// `int32`, versions 2 to 11. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -177,8 +205,20 @@ pub struct ListOffsetsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListOffsetsResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -208,7 +248,7 @@ impl Structure for ListOffsetsResponse {
 }
 
 /// The structure in [`topics`](ListOffsetsResponse::topics), of [`ListOffsetsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsTopicResponse {
     /// `string`.
     pub name: String,
@@ -218,8 +258,20 @@ pub struct ListOffsetsTopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListOffsetsTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListOffsetsTopicResponse {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -263,19 +315,21 @@ pub struct ListOffsetsPartitionResponse {
 
 impl Default for ListOffsetsPartitionResponse {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            error_code: Default::default(),
-            timestamp: -1,
-            offset: -1,
-            leader_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ListOffsetsPartitionResponse {
     const LEAST_BYTES: usize = 22;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;

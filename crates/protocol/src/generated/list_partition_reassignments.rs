@@ -18,16 +18,18 @@ pub struct ListPartitionReassignmentsRequest {
 
 impl Default for ListPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ListPartitionReassignmentsRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        topics: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
@@ -45,7 +47,7 @@ impl Structure for ListPartitionReassignmentsRequest {
 }
 
 /// The structure in [`topics`](ListPartitionReassignmentsRequest::topics), of [`ListPartitionReassignmentsRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListPartitionReassignmentsTopics {
     /// `string`.
     pub name: String,
@@ -55,8 +57,20 @@ pub struct ListPartitionReassignmentsTopics {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListPartitionReassignmentsTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListPartitionReassignmentsTopics {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partition_indexes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -102,18 +116,20 @@ pub struct ListPartitionReassignmentsResponse {
 
 impl Default for ListPartitionReassignmentsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ListPartitionReassignmentsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -135,7 +151,7 @@ impl Structure for ListPartitionReassignmentsResponse {
 }
 
 /// The structure in [`topics`](ListPartitionReassignmentsResponse::topics), of [`ListPartitionReassignmentsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OngoingTopicReassignment {
     /// `string`.
     pub name: String,
@@ -145,8 +161,20 @@ pub struct OngoingTopicReassignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OngoingTopicReassignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OngoingTopicReassignment {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -164,7 +192,7 @@ impl Structure for OngoingTopicReassignment {
 }
 
 /// The structure in [`partitions`](OngoingTopicReassignment::partitions), of [`ListPartitionReassignmentsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OngoingPartitionReassignment {
     /// `int32`.
     pub partition_index: i32,
@@ -178,8 +206,22 @@ pub struct OngoingPartitionReassignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OngoingPartitionReassignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OngoingPartitionReassignment {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replicas: Vec::new(),
+        adding_replicas: Vec::new(),
+        removing_replicas: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

@@ -22,18 +22,20 @@ pub struct ListTransactionsRequest {
 
 impl Default for ListTransactionsRequest {
     fn default() -> Self {
-        Self {
-            state_filters: Default::default(),
-            producer_id_filters: Default::default(),
-            duration_filter: -1,
-            transactional_id_pattern: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ListTransactionsRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        state_filters: Vec::new(),
+        producer_id_filters: Vec::new(),
+        duration_filter: -1,
+        transactional_id_pattern: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_strings(&mut self.state_filters, true, "state_filters")?;
@@ -93,7 +95,7 @@ impl Request for ListTransactionsRequest {
 }
 
 /// The response of `ListTransactions` (API key 66): versions 0 to 2, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListTransactionsResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -107,8 +109,22 @@ pub struct ListTransactionsResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ListTransactionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ListTransactionsResponse {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_state_filters: Vec::new(),
+        transaction_states: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -130,7 +146,7 @@ impl Structure for ListTransactionsResponse {
 }
 
 /// The structure in [`transaction_states`](ListTransactionsResponse::transaction_states), of [`ListTransactionsResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TransactionState {
     /// `string`.
     pub transactional_id: String,
@@ -142,8 +158,21 @@ pub struct TransactionState {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TransactionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TransactionState {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        transactional_id: String::new(),
+        producer_id: 0,
+        transaction_state: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.transactional_id, true, "transactional_id")?;

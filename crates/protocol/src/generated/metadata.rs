@@ -22,18 +22,20 @@ pub struct MetadataRequest {
 
 impl Default for MetadataRequest {
     fn default() -> Self {
-        Self {
-            topics: Some(Default::default()),
-            allow_auto_topic_creation: true,
-            include_cluster_authorized_operations: Default::default(),
-            include_topic_authorized_operations: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MetadataRequest {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        topics: Some(Vec::new()),
+        allow_auto_topic_creation: true,
+        include_cluster_authorized_operations: false,
+        include_topic_authorized_operations: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -111,16 +113,18 @@ pub struct MetadataRequestTopic {
 
 impl Default for MetadataRequestTopic {
     fn default() -> Self {
-        Self {
-            topic_id: Default::default(),
-            name: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MetadataRequestTopic {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        name: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -187,21 +191,23 @@ pub struct MetadataResponse {
 
 impl Default for MetadataResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            brokers: Default::default(),
-            cluster_id: Default::default(),
-            controller_id: -1,
-            topics: Default::default(),
-            cluster_authorized_operations: i32::MIN,
-            error_code: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MetadataResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        brokers: Vec::new(),
+        cluster_id: None,
+        controller_id: -1,
+        topics: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -286,20 +292,22 @@ pub struct MetadataResponseTopic {
 
 impl Default for MetadataResponseTopic {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            name: Some(String::new()),
-            topic_id: Default::default(),
-            is_internal: Default::default(),
-            partitions: Default::default(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MetadataResponseTopic {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(String::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -379,21 +387,23 @@ pub struct MetadataResponsePartition {
 
 impl Default for MetadataResponsePartition {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            partition_index: Default::default(),
-            leader_id: Default::default(),
-            leader_epoch: -1,
-            replica_nodes: Default::default(),
-            isr_nodes: Default::default(),
-            offline_replicas: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for MetadataResponsePartition {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Vec::new(),
+        isr_nodes: Vec::new(),
+        offline_replicas: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -437,7 +447,7 @@ impl Structure for MetadataResponsePartition {
 }
 
 /// The structure in [`brokers`](MetadataResponse::brokers), of [`MetadataResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataResponseBroker {
     /// `int32`.
     pub node_id: i32,
@@ -451,8 +461,22 @@ pub struct MetadataResponseBroker {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for MetadataResponseBroker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for MetadataResponseBroker {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;

@@ -26,20 +26,22 @@ pub struct OffsetCommitRequest {
 
 impl Default for OffsetCommitRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            generation_id_or_member_epoch: -1,
-            member_id: Default::default(),
-            group_instance_id: Default::default(),
-            retention_time_ms: -1,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetCommitRequest {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        generation_id_or_member_epoch: -1,
+        member_id: String::new(),
+        group_instance_id: None,
+        retention_time_ms: -1,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
@@ -92,7 +94,7 @@ impl Structure for OffsetCommitRequest {
 }
 
 /// The structure in [`topics`](OffsetCommitRequest::topics), of [`OffsetCommitRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitRequestTopic {
     /// `string`, versions 2 to 9. Other versions drop it.
     pub name: String,
@@ -104,8 +106,21 @@ pub struct OffsetCommitRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetCommitRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetCommitRequestTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
@@ -157,18 +172,20 @@ pub struct OffsetCommitRequestPartition {
 
 impl Default for OffsetCommitRequestPartition {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            committed_offset: Default::default(),
-            committed_leader_epoch: -1,
-            committed_metadata: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetCommitRequestPartition {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        committed_metadata: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
@@ -219,7 +236,7 @@ impl Request for OffsetCommitRequest {
 }
 
 /// The response of `OffsetCommit` (API key 8): versions 2 to 10, flexible from 8.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitResponse {
     /// `int32`, versions 3 to 10. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -229,8 +246,20 @@ pub struct OffsetCommitResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetCommitResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetCommitResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
@@ -260,7 +289,7 @@ impl Structure for OffsetCommitResponse {
 }
 
 /// The structure in [`topics`](OffsetCommitResponse::topics), of [`OffsetCommitResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitResponseTopic {
     /// `string`, versions 2 to 9. Other versions drop it.
     pub name: String,
@@ -272,8 +301,21 @@ pub struct OffsetCommitResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetCommitResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetCommitResponseTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;
@@ -309,7 +351,7 @@ impl Structure for OffsetCommitResponseTopic {
 }
 
 /// The structure in [`partitions`](OffsetCommitResponseTopic::partitions), of [`OffsetCommitResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitResponsePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -319,8 +361,20 @@ pub struct OffsetCommitResponsePartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetCommitResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetCommitResponsePartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 8;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, Writer};
 
 /// The request of `OffsetDelete` (API key 47): version 0, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteRequest {
     /// `string`.
     pub group_id: String,
@@ -14,8 +14,19 @@ pub struct OffsetDeleteRequest {
     pub topics: Vec<OffsetDeleteRequestTopic>,
 }
 
+impl Default for OffsetDeleteRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, false, "group_id")?;
@@ -31,7 +42,7 @@ impl Structure for OffsetDeleteRequest {
 }
 
 /// The structure in [`topics`](OffsetDeleteRequest::topics), of [`OffsetDeleteRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteRequestTopic {
     /// `string`.
     pub name: String,
@@ -39,8 +50,19 @@ pub struct OffsetDeleteRequestTopic {
     pub partitions: Vec<OffsetDeleteRequestPartition>,
 }
 
+impl Default for OffsetDeleteRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteRequestTopic {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, false, "name")?;
@@ -56,14 +78,22 @@ impl Structure for OffsetDeleteRequestTopic {
 }
 
 /// The structure in [`partitions`](OffsetDeleteRequestTopic::partitions), of [`OffsetDeleteRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteRequestPartition {
     /// `int32`.
     pub partition_index: i32,
 }
 
+impl Default for OffsetDeleteRequestPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteRequestPartition {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self { partition_index: 0 };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -89,7 +119,7 @@ impl Request for OffsetDeleteRequest {
 }
 
 /// The response of `OffsetDelete` (API key 47): version 0, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteResponse {
     /// `int16`.
     pub error_code: i16,
@@ -99,8 +129,20 @@ pub struct OffsetDeleteResponse {
     pub topics: Vec<OffsetDeleteResponseTopic>,
 }
 
+impl Default for OffsetDeleteResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteResponse {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -118,7 +160,7 @@ impl Structure for OffsetDeleteResponse {
 }
 
 /// The structure in [`topics`](OffsetDeleteResponse::topics), of [`OffsetDeleteResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteResponseTopic {
     /// `string`.
     pub name: String,
@@ -126,8 +168,19 @@ pub struct OffsetDeleteResponseTopic {
     pub partitions: Vec<OffsetDeleteResponsePartition>,
 }
 
+impl Default for OffsetDeleteResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteResponseTopic {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, false, "name")?;
@@ -143,7 +196,7 @@ impl Structure for OffsetDeleteResponseTopic {
 }
 
 /// The structure in [`partitions`](OffsetDeleteResponseTopic::partitions), of [`OffsetDeleteResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetDeleteResponsePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -151,8 +204,19 @@ pub struct OffsetDeleteResponsePartition {
     pub error_code: i16,
 }
 
+impl Default for OffsetDeleteResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetDeleteResponsePartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

@@ -22,18 +22,20 @@ pub struct OffsetFetchRequest {
 
 impl Default for OffsetFetchRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            topics: Some(Default::default()),
-            groups: Default::default(),
-            require_stable: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetFetchRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Some(Vec::new()),
+        groups: Vec::new(),
+        require_stable: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -107,18 +109,20 @@ pub struct OffsetFetchRequestGroup {
 
 impl Default for OffsetFetchRequestGroup {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            member_id: Default::default(),
-            member_epoch: -1,
-            topics: Some(Default::default()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetFetchRequestGroup {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        member_id: None,
+        member_epoch: -1,
+        topics: Some(Vec::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -144,7 +148,7 @@ impl Structure for OffsetFetchRequestGroup {
 }
 
 /// The structure in [`topics`](OffsetFetchRequestGroup::topics), of [`OffsetFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequestTopics {
     /// `string`, versions 8 to 9. Other versions drop it.
     pub name: String,
@@ -156,8 +160,21 @@ pub struct OffsetFetchRequestTopics {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchRequestTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchRequestTopics {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partition_indexes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version <= 9 {
@@ -185,7 +202,7 @@ impl Structure for OffsetFetchRequestTopics {
 }
 
 /// The structure in [`topics`](OffsetFetchRequest::topics), of [`OffsetFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequestTopic {
     /// `string`.
     pub name: String,
@@ -195,8 +212,20 @@ pub struct OffsetFetchRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchRequestTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partition_indexes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -234,7 +263,7 @@ impl Request for OffsetFetchRequest {
 }
 
 /// The response of `OffsetFetch` (API key 9): versions 1 to 10, flexible from 6.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponse {
     /// `int32`, versions 3 to 10. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -248,8 +277,22 @@ pub struct OffsetFetchResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        error_code: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -301,7 +344,7 @@ impl Structure for OffsetFetchResponse {
 }
 
 /// The structure in [`groups`](OffsetFetchResponse::groups), of [`OffsetFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponseGroup {
     /// `string`.
     pub group_id: String,
@@ -313,8 +356,21 @@ pub struct OffsetFetchResponseGroup {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchResponseGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchResponseGroup {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -334,7 +390,7 @@ impl Structure for OffsetFetchResponseGroup {
 }
 
 /// The structure in [`topics`](OffsetFetchResponseGroup::topics), of [`OffsetFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponseTopics {
     /// `string`, versions 8 to 9. Other versions drop it.
     pub name: String,
@@ -346,8 +402,21 @@ pub struct OffsetFetchResponseTopics {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchResponseTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchResponseTopics {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         if version <= 9 {
@@ -393,19 +462,21 @@ pub struct OffsetFetchResponsePartitions {
 
 impl Default for OffsetFetchResponsePartitions {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            committed_offset: Default::default(),
-            committed_leader_epoch: -1,
-            metadata: Some(String::new()),
-            error_code: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetFetchResponsePartitions {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(String::new()),
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -429,7 +500,7 @@ impl Structure for OffsetFetchResponsePartitions {
 }
 
 /// The structure in [`topics`](OffsetFetchResponse::topics), of [`OffsetFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponseTopic {
     /// `string`.
     pub name: String,
@@ -439,8 +510,20 @@ pub struct OffsetFetchResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetFetchResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetFetchResponseTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;
@@ -484,19 +567,21 @@ pub struct OffsetFetchResponsePartition {
 
 impl Default for OffsetFetchResponsePartition {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            committed_offset: Default::default(),
-            committed_leader_epoch: -1,
-            metadata: Some(String::new()),
-            error_code: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetFetchResponsePartition {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(String::new()),
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 6;

@@ -18,16 +18,18 @@ pub struct OffsetForLeaderEpochRequest {
 
 impl Default for OffsetForLeaderEpochRequest {
     fn default() -> Self {
-        Self {
-            replica_id: -2,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetForLeaderEpochRequest {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        replica_id: -2,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -57,7 +59,7 @@ impl Structure for OffsetForLeaderEpochRequest {
 }
 
 /// The structure in [`topics`](OffsetForLeaderEpochRequest::topics), of [`OffsetForLeaderEpochRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetForLeaderTopic {
     /// `string`.
     pub topic: String,
@@ -67,8 +69,20 @@ pub struct OffsetForLeaderTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetForLeaderTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetForLeaderTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -108,17 +122,19 @@ pub struct OffsetForLeaderPartition {
 
 impl Default for OffsetForLeaderPartition {
     fn default() -> Self {
-        Self {
-            partition: Default::default(),
-            current_leader_epoch: -1,
-            leader_epoch: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for OffsetForLeaderPartition {
     const LEAST_BYTES: usize = 12;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: -1,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -158,7 +174,7 @@ impl Request for OffsetForLeaderEpochRequest {
 }
 
 /// The response of `OffsetForLeaderEpoch` (API key 23): versions 2 to 4, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetForLeaderEpochResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -168,8 +184,20 @@ pub struct OffsetForLeaderEpochResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetForLeaderEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetForLeaderEpochResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -195,7 +223,7 @@ impl Structure for OffsetForLeaderEpochResponse {
 }
 
 /// The structure in [`topics`](OffsetForLeaderEpochResponse::topics), of [`OffsetForLeaderEpochResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetForLeaderTopicResult {
     /// `string`.
     pub topic: String,
@@ -205,8 +233,20 @@ pub struct OffsetForLeaderTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for OffsetForLeaderTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for OffsetForLeaderTopicResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -248,18 +288,20 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            partition: Default::default(),
-            leader_epoch: -1,
-            end_offset: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for EpochEndOffset {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition: 0,
+        leader_epoch: -1,
+        end_offset: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

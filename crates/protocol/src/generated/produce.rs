@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `Produce` (API key 0): versions 3 to 13, flexible from 9.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProduceRequest {
     /// `string`, can be null. Default: null.
     pub transactional_id: Option<String>,
@@ -22,8 +22,22 @@ pub struct ProduceRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ProduceRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ProduceRequest {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        transactional_id: None,
+        acks: 0,
+        timeout_ms: 0,
+        topic_data: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -58,7 +72,7 @@ impl Structure for ProduceRequest {
 }
 
 /// The structure in [`topic_data`](ProduceRequest::topic_data), of [`ProduceRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicProduceData {
     /// `string`, versions 3 to 12. Other versions drop it.
     pub name: String,
@@ -70,8 +84,21 @@ pub struct TopicProduceData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicProduceData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicProduceData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partition_data: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -107,7 +134,7 @@ impl Structure for TopicProduceData {
 }
 
 /// The structure in [`partition_data`](TopicProduceData::partition_data), of [`ProduceRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionProduceData {
     /// `int32`.
     pub index: i32,
@@ -117,8 +144,20 @@ pub struct PartitionProduceData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionProduceData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionProduceData {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        index: 0,
+        records: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -156,7 +195,7 @@ impl Request for ProduceRequest {
 }
 
 /// The response of `Produce` (API key 0): versions 3 to 13, flexible from 9.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProduceResponse {
     /// `[]TopicProduceResponse`.
     pub responses: Vec<TopicProduceResponse>,
@@ -168,8 +207,21 @@ pub struct ProduceResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ProduceResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ProduceResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        responses: Vec::new(),
+        throttle_time_ms: 0,
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -214,7 +266,7 @@ impl Structure for ProduceResponse {
 }
 
 /// The structure in [`node_endpoints`](ProduceResponse::node_endpoints), of [`ProduceResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -228,8 +280,22 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -251,7 +317,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`responses`](ProduceResponse::responses), of [`ProduceResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicProduceResponse {
     /// `string`, versions 3 to 12. Other versions drop it.
     pub name: String,
@@ -263,8 +329,21 @@ pub struct TopicProduceResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicProduceResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicProduceResponse {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        topic_id: Uuid::ZERO,
+        partition_responses: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -334,22 +413,24 @@ pub struct PartitionProduceResponse {
 
 impl Default for PartitionProduceResponse {
     fn default() -> Self {
-        Self {
-            index: Default::default(),
-            error_code: Default::default(),
-            base_offset: Default::default(),
-            log_append_time_ms: -1,
-            log_start_offset: -1,
-            record_errors: Default::default(),
-            error_message: Default::default(),
-            current_leader: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for PartitionProduceResponse {
     const LEAST_BYTES: usize = 22;
+
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        base_offset: 0,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        record_errors: Vec::new(),
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;
@@ -427,16 +508,18 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        leader_id: -1,
+        leader_epoch: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;
@@ -454,7 +537,7 @@ impl Structure for LeaderIdAndEpoch {
 }
 
 /// The structure in [`record_errors`](PartitionProduceResponse::record_errors), of [`ProduceResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BatchIndexAndErrorMessage {
     /// `int32`.
     pub batch_index: i32,
@@ -464,8 +547,20 @@ pub struct BatchIndexAndErrorMessage {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for BatchIndexAndErrorMessage {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for BatchIndexAndErrorMessage {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        batch_index: 0,
+        batch_index_error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 9;

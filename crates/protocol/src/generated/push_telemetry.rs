@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `PushTelemetry` (API key 72): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PushTelemetryRequest {
     /// `uuid`.
     pub client_instance_id: Uuid,
@@ -24,8 +24,23 @@ pub struct PushTelemetryRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PushTelemetryRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PushTelemetryRequest {
     const LEAST_BYTES: usize = 24;
+
+    const DEFAULT: Self = Self {
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        terminating: false,
+        compression_type: 0,
+        metrics: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.client_instance_id, "client_instance_id")?;
@@ -61,7 +76,7 @@ impl Request for PushTelemetryRequest {
 }
 
 /// The response of `PushTelemetry` (API key 72): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PushTelemetryResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -71,8 +86,20 @@ pub struct PushTelemetryResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PushTelemetryResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PushTelemetryResponse {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

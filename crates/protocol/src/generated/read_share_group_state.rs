@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `ReadShareGroupState` (API key 84): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadShareGroupStateRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct ReadShareGroupStateRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadShareGroupStateRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for ReadShareGroupStateRequest {
 }
 
 /// The structure in [`topics`](ReadShareGroupStateRequest::topics), of [`ReadShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadStateData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -45,8 +57,20 @@ pub struct ReadStateData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadStateData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -64,7 +88,7 @@ impl Structure for ReadStateData {
 }
 
 /// The structure in [`partitions`](ReadStateData::partitions), of [`ReadShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition: i32,
@@ -74,8 +98,20 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -105,7 +141,7 @@ impl Request for ReadShareGroupStateRequest {
 }
 
 /// The response of `ReadShareGroupState` (API key 84): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadShareGroupStateResponse {
     /// `[]ReadStateResult`.
     pub results: Vec<ReadStateResult>,
@@ -113,8 +149,19 @@ pub struct ReadShareGroupStateResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadShareGroupStateResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.results, true, version, "results")?;
@@ -130,7 +177,7 @@ impl Structure for ReadShareGroupStateResponse {
 }
 
 /// The structure in [`results`](ReadShareGroupStateResponse::results), of [`ReadShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadStateResult {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -140,8 +187,20 @@ pub struct ReadStateResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadStateResult {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -159,7 +218,7 @@ impl Structure for ReadStateResult {
 }
 
 /// The structure in [`partitions`](ReadStateResult::partitions), of [`ReadShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult {
     /// `int32`.
     pub partition: i32,
@@ -177,8 +236,24 @@ pub struct PartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 21;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        start_offset: 0,
+        state_batches: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -204,7 +279,7 @@ impl Structure for PartitionResult {
 }
 
 /// The structure in [`state_batches`](PartitionResult::state_batches), of [`ReadShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateBatch {
     /// `int64`.
     pub first_offset: i64,
@@ -218,8 +293,22 @@ pub struct StateBatch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for StateBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for StateBatch {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.first_offset, "first_offset")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `ReadShareGroupStateSummary` (API key 87): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadShareGroupStateSummaryRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct ReadShareGroupStateSummaryRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadShareGroupStateSummaryRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadShareGroupStateSummaryRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for ReadShareGroupStateSummaryRequest {
 }
 
 /// The structure in [`topics`](ReadShareGroupStateSummaryRequest::topics), of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadStateSummaryData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -45,8 +57,20 @@ pub struct ReadStateSummaryData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadStateSummaryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadStateSummaryData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -64,7 +88,7 @@ impl Structure for ReadStateSummaryData {
 }
 
 /// The structure in [`partitions`](ReadStateSummaryData::partitions), of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition: i32,
@@ -74,8 +98,20 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -105,7 +141,7 @@ impl Request for ReadShareGroupStateSummaryRequest {
 }
 
 /// The response of `ReadShareGroupStateSummary` (API key 87): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadShareGroupStateSummaryResponse {
     /// `[]ReadStateSummaryResult`.
     pub results: Vec<ReadStateSummaryResult>,
@@ -113,8 +149,19 @@ pub struct ReadShareGroupStateSummaryResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadShareGroupStateSummaryResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadShareGroupStateSummaryResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.results, true, version, "results")?;
@@ -130,7 +177,7 @@ impl Structure for ReadShareGroupStateSummaryResponse {
 }
 
 /// The structure in [`results`](ReadShareGroupStateSummaryResponse::results), of [`ReadShareGroupStateSummaryResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadStateSummaryResult {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -140,8 +187,20 @@ pub struct ReadStateSummaryResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ReadStateSummaryResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ReadStateSummaryResult {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -181,21 +240,23 @@ pub struct PartitionResult {
 
 impl Default for PartitionResult {
     fn default() -> Self {
-        Self {
-            partition: Default::default(),
-            error_code: Default::default(),
-            error_message: Default::default(),
-            state_epoch: Default::default(),
-            leader_epoch: Default::default(),
-            start_offset: Default::default(),
-            delivery_complete_count: -1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 24;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        delivery_complete_count: -1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;

@@ -20,17 +20,19 @@ pub struct RemoveRaftVoterRequest {
 
 impl Default for RemoveRaftVoterRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Some(String::new()),
-            voter_id: Default::default(),
-            voter_directory_id: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for RemoveRaftVoterRequest {
     const LEAST_BYTES: usize = 22;
+
+    const DEFAULT: Self = Self {
+        cluster_id: Some(String::new()),
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
@@ -76,17 +78,19 @@ pub struct RemoveRaftVoterResponse {
 
 impl Default for RemoveRaftVoterResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for RemoveRaftVoterResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;

@@ -21,18 +21,20 @@ pub struct RequestHeader {
 
 impl Default for RequestHeader {
     fn default() -> Self {
-        Self {
-            request_api_key: Default::default(),
-            request_api_version: Default::default(),
-            correlation_id: Default::default(),
-            client_id: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for RequestHeader {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        request_api_key: 0,
+        request_api_version: 0,
+        correlation_id: 0,
+        client_id: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

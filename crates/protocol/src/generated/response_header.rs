@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// What stands before each message of its kind: versions 0 to 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseHeader {
     /// `int32`.
     pub correlation_id: i32,
@@ -13,8 +13,19 @@ pub struct ResponseHeader {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseHeader {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseHeader {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        correlation_id: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 1;

@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `SaslAuthenticate` (API key 36): versions 0 to 2, flexible from 2.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SaslAuthenticateRequest {
     /// `bytes`.
     pub auth_bytes: Bytes,
@@ -16,8 +16,19 @@ pub struct SaslAuthenticateRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SaslAuthenticateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SaslAuthenticateRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        auth_bytes: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;
@@ -69,18 +80,20 @@ pub struct SaslAuthenticateResponse {
 
 impl Default for SaslAuthenticateResponse {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            auth_bytes: Default::default(),
-            session_lifetime_ms: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for SaslAuthenticateResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(String::new()),
+        auth_bytes: Bytes::new(),
+        session_lifetime_ms: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 2;

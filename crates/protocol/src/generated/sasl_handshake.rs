@@ -6,14 +6,24 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, Writer};
 
 /// The request of `SaslHandshake` (API key 17): versions 0 to 1, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SaslHandshakeRequest {
     /// `string`.
     pub mechanism: String,
 }
 
+impl Default for SaslHandshakeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SaslHandshakeRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        mechanism: String::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.mechanism, false, "mechanism")?;
@@ -39,7 +49,7 @@ impl Request for SaslHandshakeRequest {
 }
 
 /// The response of `SaslHandshake` (API key 17): versions 0 to 1, never flexible.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SaslHandshakeResponse {
     /// `int16`.
     pub error_code: i16,
@@ -47,8 +57,19 @@ pub struct SaslHandshakeResponse {
     pub mechanisms: Vec<String>,
 }
 
+impl Default for SaslHandshakeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SaslHandshakeResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        mechanisms: Vec::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;

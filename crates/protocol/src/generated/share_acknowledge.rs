@@ -24,19 +24,21 @@ pub struct ShareAcknowledgeRequest {
 
 impl Default for ShareAcknowledgeRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            member_id: Some(String::new()),
-            share_session_epoch: Default::default(),
-            is_renew_ack: Default::default(),
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ShareAcknowledgeRequest {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(String::new()),
+        share_session_epoch: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.group_id, true, "group_id")?;
@@ -67,7 +69,7 @@ impl Structure for ShareAcknowledgeRequest {
 }
 
 /// The structure in [`topics`](ShareAcknowledgeRequest::topics), of [`ShareAcknowledgeRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcknowledgeTopic {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -77,8 +79,20 @@ pub struct AcknowledgeTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AcknowledgeTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AcknowledgeTopic {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -96,7 +110,7 @@ impl Structure for AcknowledgeTopic {
 }
 
 /// The structure in [`partitions`](AcknowledgeTopic::partitions), of [`ShareAcknowledgeRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcknowledgePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -106,8 +120,20 @@ pub struct AcknowledgePartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AcknowledgePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AcknowledgePartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        acknowledgement_batches: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -135,7 +161,7 @@ impl Structure for AcknowledgePartition {
 }
 
 /// The structure in [`acknowledgement_batches`](AcknowledgePartition::acknowledgement_batches), of [`ShareAcknowledgeRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcknowledgementBatch {
     /// `int64`.
     pub first_offset: i64,
@@ -147,8 +173,21 @@ pub struct AcknowledgementBatch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AcknowledgementBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AcknowledgementBatch {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.first_offset, "first_offset")?;
@@ -180,7 +219,7 @@ impl Request for ShareAcknowledgeRequest {
 }
 
 /// The response of `ShareAcknowledge` (API key 79): versions 1 to 2, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareAcknowledgeResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -198,8 +237,24 @@ pub struct ShareAcknowledgeResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareAcknowledgeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareAcknowledgeResponse {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -232,7 +287,7 @@ impl Structure for ShareAcknowledgeResponse {
 }
 
 /// The structure in [`node_endpoints`](ShareAcknowledgeResponse::node_endpoints), of [`ShareAcknowledgeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -246,8 +301,22 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -269,7 +338,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`responses`](ShareAcknowledgeResponse::responses), of [`ShareAcknowledgeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareAcknowledgeTopicResponse {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -279,8 +348,20 @@ pub struct ShareAcknowledgeTopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareAcknowledgeTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareAcknowledgeTopicResponse {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -298,7 +379,7 @@ impl Structure for ShareAcknowledgeTopicResponse {
 }
 
 /// The structure in [`partitions`](ShareAcknowledgeTopicResponse::partitions), of [`ShareAcknowledgeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -312,8 +393,22 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 17;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -335,7 +430,7 @@ impl Structure for PartitionData {
 }
 
 /// The structure in [`current_leader`](PartitionData::current_leader), of [`ShareAcknowledgeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// `int32`.
     pub leader_id: i32,
@@ -345,8 +440,20 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;

@@ -40,26 +40,28 @@ pub struct ShareFetchRequest {
 
 impl Default for ShareFetchRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            member_id: Some(String::new()),
-            share_session_epoch: Default::default(),
-            max_wait_ms: Default::default(),
-            min_bytes: Default::default(),
-            max_bytes: i32::MAX,
-            max_records: Default::default(),
-            batch_size: Default::default(),
-            share_acquire_mode: Default::default(),
-            is_renew_ack: Default::default(),
-            topics: Default::default(),
-            forgotten_topics_data: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for ShareFetchRequest {
     const LEAST_BYTES: usize = 29;
+
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(String::new()),
+        share_session_epoch: 0,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        max_records: 0,
+        batch_size: 0,
+        share_acquire_mode: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.group_id, true, "group_id")?;
@@ -114,7 +116,7 @@ impl Structure for ShareFetchRequest {
 }
 
 /// The structure in [`forgotten_topics_data`](ShareFetchRequest::forgotten_topics_data), of [`ShareFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ForgottenTopic {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -124,8 +126,20 @@ pub struct ForgottenTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ForgottenTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ForgottenTopic {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -143,7 +157,7 @@ impl Structure for ForgottenTopic {
 }
 
 /// The structure in [`topics`](ShareFetchRequest::topics), of [`ShareFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchTopic {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -153,8 +167,20 @@ pub struct FetchTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchTopic {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -172,7 +198,7 @@ impl Structure for FetchTopic {
 }
 
 /// The structure in [`partitions`](FetchTopic::partitions), of [`ShareFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchPartition {
     /// `int32`.
     pub partition_index: i32,
@@ -182,8 +208,20 @@ pub struct FetchPartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for FetchPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for FetchPartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        acknowledgement_batches: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -211,7 +249,7 @@ impl Structure for FetchPartition {
 }
 
 /// The structure in [`acknowledgement_batches`](FetchPartition::acknowledgement_batches), of [`ShareFetchRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcknowledgementBatch {
     /// `int64`.
     pub first_offset: i64,
@@ -223,8 +261,21 @@ pub struct AcknowledgementBatch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AcknowledgementBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AcknowledgementBatch {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.first_offset, "first_offset")?;
@@ -256,7 +307,7 @@ impl Request for ShareFetchRequest {
 }
 
 /// The response of `ShareFetch` (API key 78): versions 1 to 2, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareFetchResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -274,8 +325,24 @@ pub struct ShareFetchResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareFetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareFetchResponse {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -304,7 +371,7 @@ impl Structure for ShareFetchResponse {
 }
 
 /// The structure in [`node_endpoints`](ShareFetchResponse::node_endpoints), of [`ShareFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -318,8 +385,22 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 11;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        rack: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -341,7 +422,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`responses`](ShareFetchResponse::responses), of [`ShareFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareFetchableTopicResponse {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -351,8 +432,20 @@ pub struct ShareFetchableTopicResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareFetchableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareFetchableTopicResponse {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -370,7 +463,7 @@ impl Structure for ShareFetchableTopicResponse {
 }
 
 /// The structure in [`partitions`](ShareFetchableTopicResponse::partitions), of [`ShareFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -392,8 +485,26 @@ pub struct PartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 22;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        acknowledge_error_code: 0,
+        acknowledge_error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        records: Bytes::new(),
+        acquired_records: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -432,7 +543,7 @@ impl Structure for PartitionData {
 }
 
 /// The structure in [`acquired_records`](PartitionData::acquired_records), of [`ShareFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcquiredRecords {
     /// `int64`.
     pub first_offset: i64,
@@ -444,8 +555,21 @@ pub struct AcquiredRecords {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for AcquiredRecords {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for AcquiredRecords {
     const LEAST_BYTES: usize = 19;
+
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_count: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.first_offset, "first_offset")?;
@@ -465,7 +589,7 @@ impl Structure for AcquiredRecords {
 }
 
 /// The structure in [`current_leader`](PartitionData::current_leader), of [`ShareFetchResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// `int32`.
     pub leader_id: i32,
@@ -475,8 +599,20 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for LeaderIdAndEpoch {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;

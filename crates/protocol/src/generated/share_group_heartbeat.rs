@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `ShareGroupHeartbeat` (API key 76): version 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareGroupHeartbeatRequest {
     /// `string`.
     pub group_id: String,
@@ -22,8 +22,23 @@ pub struct ShareGroupHeartbeatRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareGroupHeartbeatRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        member_id: String::new(),
+        member_epoch: 0,
+        rack_id: None,
+        subscribed_topic_names: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -64,7 +79,7 @@ impl Request for ShareGroupHeartbeatRequest {
 }
 
 /// The response of `ShareGroupHeartbeat` (API key 76): version 1, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareGroupHeartbeatResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -84,8 +99,25 @@ pub struct ShareGroupHeartbeatResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ShareGroupHeartbeatResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ShareGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: None,
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        assignment: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -113,7 +145,7 @@ impl Structure for ShareGroupHeartbeatResponse {
 }
 
 /// The structure in [`assignment`](ShareGroupHeartbeatResponse::assignment), of [`ShareGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// `[]TopicPartitions`.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -121,8 +153,19 @@ pub struct Assignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Assignment {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        topic_partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.topic_partitions, true, version, "topic_partitions")?;
@@ -138,7 +181,7 @@ impl Structure for Assignment {
 }
 
 /// The structure in [`topic_partitions`](Assignment::topic_partitions), of [`ShareGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -148,8 +191,20 @@ pub struct TopicPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartitions {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;

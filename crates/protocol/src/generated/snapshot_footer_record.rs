@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// `SnapshotFooterRecord`, which is stored in records: version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SnapshotFooterRecord {
     /// `int16`.
     pub version: i16,
@@ -13,8 +13,19 @@ pub struct SnapshotFooterRecord {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SnapshotFooterRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SnapshotFooterRecord {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.version, "version")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `StreamsGroupDescribe` (API key 89): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupDescribeRequest {
     /// `[]string`.
     pub group_ids: Vec<String>,
@@ -16,8 +16,20 @@ pub struct StreamsGroupDescribeRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for StreamsGroupDescribeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for StreamsGroupDescribeRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_strings(&mut self.group_ids, true, "group_ids")?;
@@ -50,7 +62,7 @@ impl Request for StreamsGroupDescribeRequest {
 }
 
 /// The response of `StreamsGroupDescribe` (API key 89): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupDescribeResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -60,8 +72,20 @@ pub struct StreamsGroupDescribeResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for StreamsGroupDescribeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for StreamsGroupDescribeResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -105,23 +129,25 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            error_message: Default::default(),
-            group_id: Default::default(),
-            group_state: Default::default(),
-            group_epoch: Default::default(),
-            assignment_epoch: Default::default(),
-            topology: Default::default(),
-            members: Default::default(),
-            authorized_operations: i32::MIN,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for DescribedGroup {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: String::new(),
+        group_state: String::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        topology: None,
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -153,7 +179,7 @@ impl Structure for DescribedGroup {
 }
 
 /// The structure in [`members`](DescribedGroup::members), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     /// `string`.
     pub member_id: String,
@@ -189,8 +215,33 @@ pub struct Member {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Member {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Member {
     const LEAST_BYTES: usize = 28;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        client_id: String::new(),
+        client_host: String::new(),
+        topology_epoch: 0,
+        process_id: String::new(),
+        user_endpoint: None,
+        client_tags: Vec::new(),
+        task_offsets: Vec::new(),
+        task_end_offsets: Vec::new(),
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        is_classic: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.member_id, true, "member_id")?;
@@ -234,7 +285,7 @@ impl Structure for Member {
 }
 
 /// The structure in [`assignment`](Member::assignment) and [`target_assignment`](Member::target_assignment), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// `[]TaskIds`.
     pub active_tasks: Vec<TaskIds>,
@@ -246,8 +297,21 @@ pub struct Assignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Assignment {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.active_tasks, true, version, "active_tasks")?;
@@ -267,7 +331,7 @@ impl Structure for Assignment {
 }
 
 /// The structure in [`active_tasks`](Assignment::active_tasks) and [`standby_tasks`](Assignment::standby_tasks) and [`warmup_tasks`](Assignment::warmup_tasks), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskIds {
     /// `string`.
     pub subtopology_id: String,
@@ -277,8 +341,20 @@ pub struct TaskIds {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TaskIds {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -296,7 +372,7 @@ impl Structure for TaskIds {
 }
 
 /// The structure in [`task_offsets`](Member::task_offsets) and [`task_end_offsets`](Member::task_end_offsets), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskOffset {
     /// `string`.
     pub subtopology_id: String,
@@ -308,8 +384,21 @@ pub struct TaskOffset {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TaskOffset {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TaskOffset {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        partition: 0,
+        offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -329,7 +418,7 @@ impl Structure for TaskOffset {
 }
 
 /// The structure in [`user_endpoint`](Member::user_endpoint), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// `string`.
     pub host: String,
@@ -339,8 +428,20 @@ pub struct Endpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Endpoint {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.host, true, "host")?;
@@ -358,7 +459,7 @@ impl Structure for Endpoint {
 }
 
 /// The structure in [`topology`](DescribedGroup::topology), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
     /// `int32`.
     pub epoch: i32,
@@ -368,8 +469,20 @@ pub struct Topology {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Topology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Topology {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        epoch: 0,
+        subtopologies: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.epoch, "epoch")?;
@@ -393,7 +506,7 @@ impl Structure for Topology {
 }
 
 /// The structure in [`subtopologies`](Topology::subtopologies), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subtopology {
     /// `string`.
     pub subtopology_id: String,
@@ -409,8 +522,23 @@ pub struct Subtopology {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Subtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Subtopology {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        source_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -454,7 +582,7 @@ impl Structure for Subtopology {
 }
 
 /// The structure in [`state_changelog_topics`](Subtopology::state_changelog_topics) and [`repartition_source_topics`](Subtopology::repartition_source_topics), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicInfo {
     /// `string`.
     pub name: String,
@@ -468,8 +596,22 @@ pub struct TopicInfo {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicInfo {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -491,7 +633,7 @@ impl Structure for TopicInfo {
 }
 
 /// The structure in [`topic_configs`](TopicInfo::topic_configs) and [`client_tags`](Member::client_tags), of [`StreamsGroupDescribeResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyValue {
     /// `string`.
     pub key: String,
@@ -501,8 +643,20 @@ pub struct KeyValue {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for KeyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for KeyValue {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        value: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.key, true, "key")?;

@@ -48,31 +48,33 @@ pub struct StreamsGroupHeartbeatRequest {
 
 impl Default for StreamsGroupHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            group_id: Default::default(),
-            member_id: Default::default(),
-            member_epoch: Default::default(),
-            endpoint_information_epoch: Default::default(),
-            instance_id: Default::default(),
-            rack_id: Default::default(),
-            rebalance_timeout_ms: -1,
-            topology: Default::default(),
-            active_tasks: Default::default(),
-            standby_tasks: Default::default(),
-            warmup_tasks: Default::default(),
-            process_id: Default::default(),
-            user_endpoint: Default::default(),
-            client_tags: Default::default(),
-            task_offsets: Default::default(),
-            task_end_offsets: Default::default(),
-            shutdown_application: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for StreamsGroupHeartbeatRequest {
     const LEAST_BYTES: usize = 27;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        member_id: String::new(),
+        member_epoch: 0,
+        endpoint_information_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        topology: None,
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        process_id: None,
+        user_endpoint: None,
+        client_tags: None,
+        task_offsets: None,
+        task_end_offsets: None,
+        shutdown_application: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -132,7 +134,7 @@ impl Structure for StreamsGroupHeartbeatRequest {
 }
 
 /// The structure in [`task_offsets`](StreamsGroupHeartbeatRequest::task_offsets) and [`task_end_offsets`](StreamsGroupHeartbeatRequest::task_end_offsets), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskOffset {
     /// `string`.
     pub subtopology_id: String,
@@ -144,8 +146,21 @@ pub struct TaskOffset {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TaskOffset {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TaskOffset {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        partition: 0,
+        offset: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -165,7 +180,7 @@ impl Structure for TaskOffset {
 }
 
 /// The structure in [`user_endpoint`](StreamsGroupHeartbeatRequest::user_endpoint), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestEndpoint {
     /// `string`.
     pub host: String,
@@ -175,8 +190,20 @@ pub struct RequestEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestEndpoint {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.host, true, "host")?;
@@ -194,7 +221,7 @@ impl Structure for RequestEndpoint {
 }
 
 /// The structure in [`active_tasks`](StreamsGroupHeartbeatRequest::active_tasks) and [`standby_tasks`](StreamsGroupHeartbeatRequest::standby_tasks) and [`warmup_tasks`](StreamsGroupHeartbeatRequest::warmup_tasks), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTaskIds {
     /// `string`.
     pub subtopology_id: String,
@@ -204,8 +231,20 @@ pub struct RequestTaskIds {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTaskIds {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -223,7 +262,7 @@ impl Structure for RequestTaskIds {
 }
 
 /// The structure in [`topology`](StreamsGroupHeartbeatRequest::topology), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
     /// `int32`.
     pub epoch: i32,
@@ -233,8 +272,20 @@ pub struct Topology {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Topology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Topology {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        epoch: 0,
+        subtopologies: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.epoch, "epoch")?;
@@ -252,7 +303,7 @@ impl Structure for Topology {
 }
 
 /// The structure in [`subtopologies`](Topology::subtopologies), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subtopology {
     /// `string`.
     pub subtopology_id: String,
@@ -272,8 +323,25 @@ pub struct Subtopology {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Subtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Subtopology {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        copartition_groups: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -321,7 +389,7 @@ impl Structure for Subtopology {
 }
 
 /// The structure in [`copartition_groups`](Subtopology::copartition_groups), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CopartitionGroup {
     /// `[]int16`.
     pub source_topics: Vec<i16>,
@@ -333,8 +401,21 @@ pub struct CopartitionGroup {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for CopartitionGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for CopartitionGroup {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_scalars(&mut self.source_topics, true, "source_topics")?;
@@ -358,7 +439,7 @@ impl Structure for CopartitionGroup {
 }
 
 /// The structure in [`state_changelog_topics`](Subtopology::state_changelog_topics) and [`repartition_source_topics`](Subtopology::repartition_source_topics), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicInfo {
     /// `string`.
     pub name: String,
@@ -372,8 +453,22 @@ pub struct TopicInfo {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicInfo {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -395,7 +490,7 @@ impl Structure for TopicInfo {
 }
 
 /// The structure in [`topic_configs`](TopicInfo::topic_configs) and [`client_tags`](StreamsGroupHeartbeatRequest::client_tags), of [`StreamsGroupHeartbeatRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyValue {
     /// `string`.
     pub key: String,
@@ -405,8 +500,20 @@ pub struct KeyValue {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for KeyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for KeyValue {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        key: String::new(),
+        value: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.key, true, "key")?;
@@ -472,28 +579,30 @@ pub struct StreamsGroupHeartbeatResponse {
 
 impl Default for StreamsGroupHeartbeatResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Default::default(),
-            member_id: Default::default(),
-            member_epoch: Default::default(),
-            heartbeat_interval_ms: Default::default(),
-            acceptable_recovery_lag: Default::default(),
-            task_offset_interval_ms: Default::default(),
-            status: Some(Default::default()),
-            active_tasks: Default::default(),
-            standby_tasks: Default::default(),
-            warmup_tasks: Default::default(),
-            endpoint_information_epoch: Default::default(),
-            partitions_by_user_endpoint: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for StreamsGroupHeartbeatResponse {
     const LEAST_BYTES: usize = 34;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: String::new(),
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        acceptable_recovery_lag: 0,
+        task_offset_interval_ms: 0,
+        status: Some(Vec::new()),
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        endpoint_information_epoch: 0,
+        partitions_by_user_endpoint: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -552,7 +661,7 @@ impl Structure for StreamsGroupHeartbeatResponse {
 }
 
 /// The structure in [`partitions_by_user_endpoint`](StreamsGroupHeartbeatResponse::partitions_by_user_endpoint), of [`StreamsGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointToPartitions {
     /// `Endpoint`.
     pub user_endpoint: ResponseEndpoint,
@@ -564,8 +673,21 @@ pub struct EndpointToPartitions {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for EndpointToPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for EndpointToPartitions {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        user_endpoint: ResponseEndpoint::DEFAULT,
+        active_partitions: Vec::new(),
+        standby_partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_structure(&mut self.user_endpoint, version, "user_endpoint")?;
@@ -585,7 +707,7 @@ impl Structure for EndpointToPartitions {
 }
 
 /// The structure in [`active_partitions`](EndpointToPartitions::active_partitions) and [`standby_partitions`](EndpointToPartitions::standby_partitions), of [`StreamsGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartition {
     /// `string`.
     pub topic: String,
@@ -595,8 +717,20 @@ pub struct TopicPartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TopicPartition {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic, true, "topic")?;
@@ -614,7 +748,7 @@ impl Structure for TopicPartition {
 }
 
 /// The structure in [`user_endpoint`](EndpointToPartitions::user_endpoint), of [`StreamsGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseEndpoint {
     /// `string`.
     pub host: String,
@@ -624,8 +758,20 @@ pub struct ResponseEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseEndpoint {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.host, true, "host")?;
@@ -643,7 +789,7 @@ impl Structure for ResponseEndpoint {
 }
 
 /// The structure in [`active_tasks`](StreamsGroupHeartbeatResponse::active_tasks) and [`standby_tasks`](StreamsGroupHeartbeatResponse::standby_tasks) and [`warmup_tasks`](StreamsGroupHeartbeatResponse::warmup_tasks), of [`StreamsGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTaskIds {
     /// `string`.
     pub subtopology_id: String,
@@ -653,8 +799,20 @@ pub struct ResponseTaskIds {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTaskIds {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        subtopology_id: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.subtopology_id, true, "subtopology_id")?;
@@ -672,7 +830,7 @@ impl Structure for ResponseTaskIds {
 }
 
 /// The structure in [`status`](StreamsGroupHeartbeatResponse::status), of [`StreamsGroupHeartbeatResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// `int8`.
     pub status_code: i8,
@@ -682,8 +840,20 @@ pub struct Status {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Status {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Status {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        status_code: 0,
+        status_detail: String::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i8(&mut self.status_code, "status_code")?;

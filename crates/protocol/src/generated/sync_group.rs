@@ -8,7 +8,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `SyncGroup` (API key 14): versions 0 to 5, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncGroupRequest {
     /// `string`.
     pub group_id: String,
@@ -28,8 +28,25 @@ pub struct SyncGroupRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SyncGroupRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SyncGroupRequest {
     const LEAST_BYTES: usize = 9;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        generation_id: 0,
+        member_id: String::new(),
+        group_instance_id: None,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -81,7 +98,7 @@ impl Structure for SyncGroupRequest {
 }
 
 /// The structure in [`assignments`](SyncGroupRequest::assignments), of [`SyncGroupRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncGroupRequestAssignment {
     /// `string`.
     pub member_id: String,
@@ -91,8 +108,20 @@ pub struct SyncGroupRequestAssignment {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SyncGroupRequestAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SyncGroupRequestAssignment {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        member_id: String::new(),
+        assignment: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;
@@ -130,7 +159,7 @@ impl Request for SyncGroupRequest {
 }
 
 /// The response of `SyncGroup` (API key 14): versions 0 to 5, flexible from 4.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncGroupResponse {
     /// `int32`, versions 1 to 5. Other versions drop it.
     pub throttle_time_ms: i32,
@@ -146,8 +175,23 @@ pub struct SyncGroupResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for SyncGroupResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for SyncGroupResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        protocol_type: None,
+        protocol_name: None,
+        assignment: Bytes::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 4;

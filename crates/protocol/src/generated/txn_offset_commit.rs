@@ -30,22 +30,24 @@ pub struct TxnOffsetCommitRequest {
 
 impl Default for TxnOffsetCommitRequest {
     fn default() -> Self {
-        Self {
-            transactional_id: Default::default(),
-            group_id: Default::default(),
-            producer_id: Default::default(),
-            producer_epoch: Default::default(),
-            generation_id: -1,
-            member_id: Default::default(),
-            group_instance_id: Default::default(),
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for TxnOffsetCommitRequest {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        transactional_id: String::new(),
+        group_id: String::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        generation_id: -1,
+        member_id: String::new(),
+        group_instance_id: None,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -92,7 +94,7 @@ impl Structure for TxnOffsetCommitRequest {
 }
 
 /// The structure in [`topics`](TxnOffsetCommitRequest::topics), of [`TxnOffsetCommitRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitRequestTopic {
     /// `string`.
     pub name: String,
@@ -102,8 +104,20 @@ pub struct TxnOffsetCommitRequestTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TxnOffsetCommitRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TxnOffsetCommitRequestTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -145,18 +159,20 @@ pub struct TxnOffsetCommitRequestPartition {
 
 impl Default for TxnOffsetCommitRequestPartition {
     fn default() -> Self {
-        Self {
-            partition_index: Default::default(),
-            committed_offset: Default::default(),
-            committed_leader_epoch: -1,
-            committed_metadata: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for TxnOffsetCommitRequestPartition {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        committed_metadata: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -207,7 +223,7 @@ impl Request for TxnOffsetCommitRequest {
 }
 
 /// The response of `TxnOffsetCommit` (API key 28): versions 0 to 5, flexible from 3.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -217,8 +233,20 @@ pub struct TxnOffsetCommitResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TxnOffsetCommitResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TxnOffsetCommitResponse {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -244,7 +272,7 @@ impl Structure for TxnOffsetCommitResponse {
 }
 
 /// The structure in [`topics`](TxnOffsetCommitResponse::topics), of [`TxnOffsetCommitResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitResponseTopic {
     /// `string`.
     pub name: String,
@@ -254,8 +282,20 @@ pub struct TxnOffsetCommitResponseTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TxnOffsetCommitResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TxnOffsetCommitResponseTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;
@@ -281,7 +321,7 @@ impl Structure for TxnOffsetCommitResponseTopic {
 }
 
 /// The structure in [`partitions`](TxnOffsetCommitResponseTopic::partitions), of [`TxnOffsetCommitResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitResponsePartition {
     /// `int32`.
     pub partition_index: i32,
@@ -291,8 +331,20 @@ pub struct TxnOffsetCommitResponsePartition {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for TxnOffsetCommitResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for TxnOffsetCommitResponsePartition {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         let flexible = version >= 3;

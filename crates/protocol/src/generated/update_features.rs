@@ -20,17 +20,19 @@ pub struct UpdateFeaturesRequest {
 
 impl Default for UpdateFeaturesRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            feature_updates: Default::default(),
-            validate_only: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for UpdateFeaturesRequest {
     const LEAST_BYTES: usize = 6;
+
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        feature_updates: Vec::new(),
+        validate_only: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.timeout_ms, "timeout_ms")?;
@@ -73,18 +75,20 @@ pub struct FeatureUpdateKey {
 
 impl Default for FeatureUpdateKey {
     fn default() -> Self {
-        Self {
-            feature: Default::default(),
-            max_version_level: Default::default(),
-            allow_downgrade: Default::default(),
-            upgrade_type: 1,
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for FeatureUpdateKey {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        feature: String::new(),
+        max_version_level: 0,
+        allow_downgrade: false,
+        upgrade_type: 1,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.feature, true, "feature")?;
@@ -148,18 +152,20 @@ pub struct UpdateFeaturesResponse {
 
 impl Default for UpdateFeaturesResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            results: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for UpdateFeaturesResponse {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(String::new()),
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -199,17 +205,19 @@ pub struct UpdatableFeatureResult {
 
 impl Default for UpdatableFeatureResult {
     fn default() -> Self {
-        Self {
-            feature: Default::default(),
-            error_code: Default::default(),
-            error_message: Some(String::new()),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for UpdatableFeatureResult {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        feature: String::new(),
+        error_code: 0,
+        error_message: Some(String::new()),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.feature, true, "feature")?;

@@ -26,20 +26,22 @@ pub struct UpdateRaftVoterRequest {
 
 impl Default for UpdateRaftVoterRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Some(String::new()),
-            current_leader_epoch: Default::default(),
-            voter_id: Default::default(),
-            voter_directory_id: Default::default(),
-            listeners: Default::default(),
-            kraft_version_feature: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for UpdateRaftVoterRequest {
     const LEAST_BYTES: usize = 32;
+
+    const DEFAULT: Self = Self {
+        cluster_id: Some(String::new()),
+        current_leader_epoch: 0,
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        kraft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
@@ -65,7 +67,7 @@ impl Structure for UpdateRaftVoterRequest {
 }
 
 /// The structure in [`kraft_version_feature`](UpdateRaftVoterRequest::kraft_version_feature), of [`UpdateRaftVoterRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KRaftVersionFeature {
     /// `int16`.
     pub min_supported_version: i16,
@@ -75,8 +77,20 @@ pub struct KRaftVersionFeature {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for KRaftVersionFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for KRaftVersionFeature {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
@@ -94,7 +108,7 @@ impl Structure for KRaftVersionFeature {
 }
 
 /// The structure in [`listeners`](UpdateRaftVoterRequest::listeners), of [`UpdateRaftVoterRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// `string`.
     pub name: String,
@@ -106,8 +120,21 @@ pub struct Listener {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Listener {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -139,7 +166,7 @@ impl Request for UpdateRaftVoterRequest {
 }
 
 /// The response of `UpdateRaftVoter` (API key 82): version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateRaftVoterResponse {
     /// `int32`.
     pub throttle_time_ms: i32,
@@ -151,8 +178,21 @@ pub struct UpdateRaftVoterResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for UpdateRaftVoterResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for UpdateRaftVoterResponse {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        current_leader: CurrentLeader::DEFAULT,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.throttle_time_ms, "throttle_time_ms")?;
@@ -202,18 +242,20 @@ pub struct CurrentLeader {
 
 impl Default for CurrentLeader {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-            host: Default::default(),
-            port: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for CurrentLeader {
     const LEAST_BYTES: usize = 14;
+
+    const DEFAULT: Self = Self {
+        leader_id: -1,
+        leader_epoch: -1,
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.leader_id, "leader_id")?;

@@ -20,17 +20,19 @@ pub struct VoteRequest {
 
 impl Default for VoteRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            voter_id: -1,
-            topics: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for VoteRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        voter_id: -1,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_nullable_string(&mut self.cluster_id, true, "cluster_id")?;
@@ -54,7 +56,7 @@ impl Structure for VoteRequest {
 }
 
 /// The structure in [`topics`](VoteRequest::topics), of [`VoteRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestTopicData {
     /// `string`.
     pub topic_name: String,
@@ -64,8 +66,20 @@ pub struct RequestTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -83,7 +97,7 @@ impl Structure for RequestTopicData {
 }
 
 /// The structure in [`partitions`](RequestTopicData::partitions), of [`VoteRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestPartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -105,8 +119,26 @@ pub struct RequestPartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for RequestPartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for RequestPartitionData {
     const LEAST_BYTES: usize = 25;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replica_epoch: 0,
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        voter_directory_id: Uuid::ZERO,
+        last_offset_epoch: 0,
+        last_offset: 0,
+        pre_vote: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
@@ -159,7 +191,7 @@ impl Request for VoteRequest {
 }
 
 /// The response of `Vote` (API key 52): versions 0 to 2, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VoteResponse {
     /// `int16`.
     pub error_code: i16,
@@ -171,8 +203,21 @@ pub struct VoteResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for VoteResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for VoteResponse {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.error_code, "error_code")?;
@@ -209,7 +254,7 @@ impl Structure for VoteResponse {
 }
 
 /// The structure in [`node_endpoints`](VoteResponse::node_endpoints), of [`VoteResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeEndpoint {
     /// `int32`.
     pub node_id: i32,
@@ -221,8 +266,21 @@ pub struct NodeEndpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for NodeEndpoint {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        node_id: 0,
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.node_id, "node_id")?;
@@ -242,7 +300,7 @@ impl Structure for NodeEndpoint {
 }
 
 /// The structure in [`topics`](VoteResponse::topics), of [`VoteResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTopicData {
     /// `string`.
     pub topic_name: String,
@@ -252,8 +310,20 @@ pub struct ResponseTopicData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponseTopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponseTopicData {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        topic_name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.topic_name, true, "topic_name")?;
@@ -271,7 +341,7 @@ impl Structure for ResponseTopicData {
 }
 
 /// The structure in [`partitions`](ResponseTopicData::partitions), of [`VoteResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponsePartitionData {
     /// `int32`.
     pub partition_index: i32,
@@ -287,8 +357,23 @@ pub struct ResponsePartitionData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for ResponsePartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for ResponsePartitionData {
     const LEAST_BYTES: usize = 16;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        vote_granted: false,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;

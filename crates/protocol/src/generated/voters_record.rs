@@ -5,7 +5,7 @@ use crate::message::{Message, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// `VotersRecord`, which is stored in records: version 0, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VotersRecord {
     /// `int16`.
     pub version: i16,
@@ -15,8 +15,20 @@ pub struct VotersRecord {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for VotersRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for VotersRecord {
     const LEAST_BYTES: usize = 4;
+
+    const DEFAULT: Self = Self {
+        version: 0,
+        voters: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.version, "version")?;
@@ -34,7 +46,7 @@ impl Structure for VotersRecord {
 }
 
 /// The structure in [`voters`](VotersRecord::voters), of [`VotersRecord`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Voter {
     /// `int32`.
     pub voter_id: i32,
@@ -48,8 +60,22 @@ pub struct Voter {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Voter {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Voter {
     const LEAST_BYTES: usize = 27;
+
+    const DEFAULT: Self = Self {
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        endpoints: Vec::new(),
+        kraft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.voter_id, "voter_id")?;
@@ -71,7 +97,7 @@ impl Structure for Voter {
 }
 
 /// The structure in [`kraft_version_feature`](Voter::kraft_version_feature), of [`VotersRecord`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KRaftVersionFeature {
     /// `int16`.
     pub min_supported_version: i16,
@@ -81,8 +107,20 @@ pub struct KRaftVersionFeature {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for KRaftVersionFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for KRaftVersionFeature {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i16(&mut self.min_supported_version, "min_supported_version")?;
@@ -100,7 +138,7 @@ impl Structure for KRaftVersionFeature {
 }
 
 /// The structure in [`endpoints`](Voter::endpoints), of [`VotersRecord`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// `string`.
     pub name: String,
@@ -112,8 +150,21 @@ pub struct Endpoint {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for Endpoint {
     const LEAST_BYTES: usize = 5;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        host: String::new(),
+        port: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;

@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Uuid, Writer};
 
 /// The request of `WriteShareGroupState` (API key 85): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteShareGroupStateRequest {
     /// `string`.
     pub group_id: String,
@@ -16,8 +16,20 @@ pub struct WriteShareGroupStateRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteShareGroupStateRequest {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        group_id: String::new(),
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.group_id, true, "group_id")?;
@@ -35,7 +47,7 @@ impl Structure for WriteShareGroupStateRequest {
 }
 
 /// The structure in [`topics`](WriteShareGroupStateRequest::topics), of [`WriteShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteStateData {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -45,8 +57,20 @@ pub struct WriteStateData {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteStateData {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -84,20 +108,22 @@ pub struct PartitionData {
 
 impl Default for PartitionData {
     fn default() -> Self {
-        Self {
-            partition: Default::default(),
-            state_epoch: Default::default(),
-            leader_epoch: Default::default(),
-            start_offset: Default::default(),
-            delivery_complete_count: -1,
-            state_batches: Default::default(),
-            unknown_tagged_fields: TaggedFields::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Structure for PartitionData {
     const LEAST_BYTES: usize = 22;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        delivery_complete_count: -1,
+        state_batches: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;
@@ -127,7 +153,7 @@ impl Structure for PartitionData {
 }
 
 /// The structure in [`state_batches`](PartitionData::state_batches), of [`WriteShareGroupStateRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateBatch {
     /// `int64`.
     pub first_offset: i64,
@@ -141,8 +167,22 @@ pub struct StateBatch {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for StateBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for StateBatch {
     const LEAST_BYTES: usize = 20;
+
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.first_offset, "first_offset")?;
@@ -176,7 +216,7 @@ impl Request for WriteShareGroupStateRequest {
 }
 
 /// The response of `WriteShareGroupState` (API key 85): versions 0 to 1, flexible from 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteShareGroupStateResponse {
     /// `[]WriteStateResult`.
     pub results: Vec<WriteStateResult>,
@@ -184,8 +224,19 @@ pub struct WriteShareGroupStateResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteShareGroupStateResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        results: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.results, true, version, "results")?;
@@ -201,7 +252,7 @@ impl Structure for WriteShareGroupStateResponse {
 }
 
 /// The structure in [`results`](WriteShareGroupStateResponse::results), of [`WriteShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteStateResult {
     /// `uuid`.
     pub topic_id: Uuid,
@@ -211,8 +262,20 @@ pub struct WriteStateResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteStateResult {
     const LEAST_BYTES: usize = 18;
+
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_uuid(&mut self.topic_id, "topic_id")?;
@@ -230,7 +293,7 @@ impl Structure for WriteStateResult {
 }
 
 /// The structure in [`partitions`](WriteStateResult::partitions), of [`WriteShareGroupStateResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult {
     /// `int32`.
     pub partition: i32,
@@ -242,8 +305,21 @@ pub struct PartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for PartitionResult {
     const LEAST_BYTES: usize = 8;
+
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition, "partition")?;

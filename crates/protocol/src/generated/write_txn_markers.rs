@@ -6,7 +6,7 @@ use crate::message::{Message, Request, VersionRange};
 use crate::wire::{DecodeError, EncodeError, Reader, Structure, TaggedFields, Writer};
 
 /// The request of `WriteTxnMarkers` (API key 27): versions 1 to 2, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteTxnMarkersRequest {
     /// `[]WritableTxnMarker`.
     pub markers: Vec<WritableTxnMarker>,
@@ -14,8 +14,19 @@ pub struct WriteTxnMarkersRequest {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteTxnMarkersRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteTxnMarkersRequest {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        markers: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.markers, true, version, "markers")?;
@@ -31,7 +42,7 @@ impl Structure for WriteTxnMarkersRequest {
 }
 
 /// The structure in [`markers`](WriteTxnMarkersRequest::markers), of [`WriteTxnMarkersRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WritableTxnMarker {
     /// `int64`.
     pub producer_id: i64,
@@ -49,8 +60,24 @@ pub struct WritableTxnMarker {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WritableTxnMarker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WritableTxnMarker {
     const LEAST_BYTES: usize = 17;
+
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        transaction_result: false,
+        topics: Vec::new(),
+        coordinator_epoch: 0,
+        transaction_version: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.producer_id, "producer_id")?;
@@ -80,7 +107,7 @@ impl Structure for WritableTxnMarker {
 }
 
 /// The structure in [`topics`](WritableTxnMarker::topics), of [`WriteTxnMarkersRequest`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WritableTxnMarkerTopic {
     /// `string`.
     pub name: String,
@@ -90,8 +117,20 @@ pub struct WritableTxnMarkerTopic {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WritableTxnMarkerTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WritableTxnMarkerTopic {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partition_indexes: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -121,7 +160,7 @@ impl Request for WriteTxnMarkersRequest {
 }
 
 /// The response of `WriteTxnMarkers` (API key 27): versions 1 to 2, flexible from 1.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteTxnMarkersResponse {
     /// `[]WritableTxnMarkerResult`.
     pub markers: Vec<WritableTxnMarkerResult>,
@@ -129,8 +168,19 @@ pub struct WriteTxnMarkersResponse {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WriteTxnMarkersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WriteTxnMarkersResponse {
     const LEAST_BYTES: usize = 2;
+
+    const DEFAULT: Self = Self {
+        markers: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_array(&mut self.markers, true, version, "markers")?;
@@ -146,7 +196,7 @@ impl Structure for WriteTxnMarkersResponse {
 }
 
 /// The structure in [`markers`](WriteTxnMarkersResponse::markers), of [`WriteTxnMarkersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WritableTxnMarkerResult {
     /// `int64`.
     pub producer_id: i64,
@@ -156,8 +206,20 @@ pub struct WritableTxnMarkerResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WritableTxnMarkerResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WritableTxnMarkerResult {
     const LEAST_BYTES: usize = 10;
+
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        topics: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_i64(&mut self.producer_id, "producer_id")?;
@@ -175,7 +237,7 @@ impl Structure for WritableTxnMarkerResult {
 }
 
 /// The structure in [`topics`](WritableTxnMarkerResult::topics), of [`WriteTxnMarkersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WritableTxnMarkerTopicResult {
     /// `string`.
     pub name: String,
@@ -185,8 +247,20 @@ pub struct WritableTxnMarkerTopicResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WritableTxnMarkerTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WritableTxnMarkerTopicResult {
     const LEAST_BYTES: usize = 3;
+
+    const DEFAULT: Self = Self {
+        name: String::new(),
+        partitions: Vec::new(),
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
         reader.read_string(&mut self.name, true, "name")?;
@@ -204,7 +278,7 @@ impl Structure for WritableTxnMarkerTopicResult {
 }
 
 /// The structure in [`partitions`](WritableTxnMarkerTopicResult::partitions), of [`WriteTxnMarkersResponse`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WritableTxnMarkerPartitionResult {
     /// `int32`.
     pub partition_index: i32,
@@ -214,8 +288,20 @@ pub struct WritableTxnMarkerPartitionResult {
     pub unknown_tagged_fields: TaggedFields,
 }
 
+impl Default for WritableTxnMarkerPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Structure for WritableTxnMarkerPartitionResult {
     const LEAST_BYTES: usize = 7;
+
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        unknown_tagged_fields: TaggedFields::new(),
+    };
 
     fn read(&mut self, reader: &mut Reader<'_>, _version: i16) -> Result<(), DecodeError> {
         reader.read_i32(&mut self.partition_index, "partition_index")?;
