@@ -12,7 +12,11 @@ use ottla_protocol::wire::{Reader, Uuid, Writer};
 fn check<M: Message>(message: &M, version: i16, hex: &str) {
     let mut writer = Writer::new();
     message.encode(&mut writer, version).unwrap();
-    let written: String = writer.as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
+    let written: String = writer
+        .as_slice()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(written, hex);
     let bytes = writer.into_bytes();
     let mut reader = Reader::from_bytes(&bytes);
@@ -46,7 +50,10 @@ fn the_client_id_is_never_compact() {
 #[test]
 fn no_topics_and_all_topics_differ() {
     check(&MetadataRequest::default(), 1, "00000000");
-    let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let all = MetadataRequest {
+        topics: None,
+        ..MetadataRequest::default()
+    };
     check(&all, 1, "ffffffff");
     // Automatic creation of topics is on by default.
     check(&all, 12, "00010000");
@@ -74,13 +81,19 @@ fn known_and_unknown_tagged_fields_are_merged() {
     };
     partition.current_leader.leader_id = 3;
     partition.current_leader.leader_epoch = 4;
-    partition.unknown_tagged_fields.insert(9, Bytes::from_static(&[1, 2, 3]));
+    partition
+        .unknown_tagged_fields
+        .insert(9, Bytes::from_static(&[1, 2, 3]));
     let topic = fetch::FetchableTopicResponse {
         topic: "t".into(),
         partitions: vec![partition],
         ..fetch::FetchableTopicResponse::default()
     };
-    let response = FetchResponse { session_id: 5, responses: vec![topic], ..FetchResponse::default() };
+    let response = FetchResponse {
+        session_id: 5,
+        responses: vec![topic],
+        ..FetchResponse::default()
+    };
     let hex = "00000000000000000005020274020000000100000000000000000009ffffffffffffffffffffffffffffffff01ffffffff00\
                02010900000003000000040009030102030000";
     check(&response, 12, hex);

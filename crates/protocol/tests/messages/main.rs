@@ -39,13 +39,22 @@ fn through<M: Message>(bytes: &[u8], version: i16) -> Again {
     let message = decode::<M>(Reader::new(bytes), version)?;
     let mut writer = Writer::new();
     if let Err(error) = message.encode(&mut writer, version) {
-        panic!("{} v{version} cannot be encoded again: {error}\n{message:?}", M::NAME);
+        panic!(
+            "{} v{version} cannot be encoded again: {error}\n{message:?}",
+            M::NAME
+        );
     }
     let shown = format!("{message:?}");
     let again = decode::<M>(Reader::new(writer.as_slice()), version);
     // Damage can make a number that does not equal itself; that is shown the same, too.
-    let same = again.as_ref().is_ok_and(|again| *again == message || format!("{again:?}") == shown);
-    assert!(same, "{} v{version} changes on its way: {shown}\n{again:?}", M::NAME);
+    let same = again
+        .as_ref()
+        .is_ok_and(|again| *again == message || format!("{again:?}") == shown);
+    assert!(
+        same,
+        "{} v{version} changes on its way: {shown}\n{again:?}",
+        M::NAME
+    );
     assert_eq!(format!("{:?}", message.clone()), shown);
     Ok((writer.into_vec(), shown))
 }
@@ -70,7 +79,9 @@ macro_rules! tested {
 
 /// Calls `check` with every message, version and a number of random instances. The seed is in every panic's message.
 fn for_random_instances(mut check: impl FnMut(&Tested, i16, &[u8])) {
-    let instances = std::env::var("OTTLA_TEST_INSTANCES").ok().and_then(|number| number.parse().ok());
+    let instances = std::env::var("OTTLA_TEST_INSTANCES")
+        .ok()
+        .and_then(|number| number.parse().ok());
     let mut versions = 0;
     for tested in ottla_protocol::for_each_message!(tested) {
         let schema = schema(&tested);
@@ -83,12 +94,18 @@ fn for_random_instances(mut check: impl FnMut(&Tested, i16, &[u8])) {
             }
         }
     }
-    assert_eq!(versions, 625, "kafka-clients 4.3.1 has so many versions of all messages");
+    assert_eq!(
+        versions, 625,
+        "kafka-clients 4.3.1 has so many versions of all messages"
+    );
 }
 
 fn schema(tested: &Tested) -> &'static Schema {
     let same = |schema: &&Schema| schema.name == tested.name && schema.kind == tested.kind;
-    schemas::SCHEMAS.iter().find(same).unwrap_or_else(|| panic!("{} is in the table", tested.name))
+    schemas::SCHEMAS
+        .iter()
+        .find(same)
+        .unwrap_or_else(|| panic!("{} is in the table", tested.name))
 }
 
 #[track_caller]
@@ -100,7 +117,11 @@ fn no_error<T>(result: Result<T, DecodeError>, bytes: &[u8]) -> T {
 fn every_instance_comes_back_as_it_was() {
     for_random_instances(|tested, version, bytes| {
         let (again, shown) = no_error((tested.through)(bytes, version), bytes);
-        assert!(again == bytes, "{} v{version}: {shown}\n{bytes:02x?}\n{again:02x?}", tested.name);
+        assert!(
+            again == bytes,
+            "{} v{version}: {shown}\n{bytes:02x?}\n{again:02x?}",
+            tested.name
+        );
         no_error((tested.shared)(bytes, version), bytes);
     });
 }
@@ -110,7 +131,11 @@ fn a_message_that_ends_early_is_an_error_within_its_bytes() {
     for_random_instances(|tested, version, bytes| {
         for end in ends(bytes.len()) {
             let Err(error) = (tested.shared)(&bytes[..end], version) else {
-                panic!("{} v{version} is whole after {end} of {} bytes", tested.name, bytes.len());
+                panic!(
+                    "{} v{version} is whole after {end} of {} bytes",
+                    tested.name,
+                    bytes.len()
+                );
             };
             assert!(error.offset() <= end, "{error}");
             assert_eq!(error.message(), Some(tested.name));
@@ -152,7 +177,13 @@ fn noise_is_an_error_or_a_value() {
         let length = random.below(200);
         let zeros = random.below(3);
         let noise: Vec<u8> = (0..length)
-            .map(|_| if random.below(3) < zeros { 0 } else { random.next() as u8 })
+            .map(|_| {
+                if random.below(3) < zeros {
+                    0
+                } else {
+                    random.next() as u8
+                }
+            })
             .collect();
         let _ = (tested.through)(&noise, version);
     });
@@ -163,8 +194,15 @@ fn versions_outside_of_the_range_are_refused_by_name() {
     for tested in ottla_protocol::for_each_message!(tested) {
         let (min, max) = schema(&tested).versions;
         for version in [min - 1, max + 1, i16::MIN, i16::MAX] {
-            let Err(error) = (tested.shared)(&[], version) else { panic!("{} v{version}", tested.name) };
-            assert!(error.to_string().starts_with(&format!("{} v{version}, ", tested.name)), "{error}");
+            let Err(error) = (tested.shared)(&[], version) else {
+                panic!("{} v{version}", tested.name)
+            };
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("{} v{version}, ", tested.name)),
+                "{error}"
+            );
         }
     }
 }
@@ -173,7 +211,9 @@ fn versions_outside_of_the_range_are_refused_by_name() {
 fn the_generated_code_has_the_versions_of_the_table() {
     fn check<M: Message + Debug>(kind: &str, key: i16, min: i16, max: i16) {
         let schema = schemas::SCHEMAS.iter().find(|schema| schema.name == M::NAME);
-        let Some(schema) = schema else { panic!("{} is in the table", M::NAME) };
+        let Some(schema) = schema else {
+            panic!("{} is in the table", M::NAME)
+        };
         assert_eq!((M::VERSIONS.min, M::VERSIONS.max), schema.versions);
         assert_eq!((min, max), schema.versions);
         assert_eq!(kind, schema.kind);

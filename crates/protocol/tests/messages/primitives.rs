@@ -45,7 +45,8 @@ fn value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::Varlong),
         (any::<bool>(), of(".{0,30}")).prop_map(|(flexible, text)| Value::Text(flexible, text)),
         (any::<bool>(), of(bytes())).prop_map(|(flexible, bytes)| Value::Bytes(flexible, bytes)),
-        (any::<bool>(), of(vec(any::<i64>(), 0..9))).prop_map(|(flexible, all)| Value::Numbers(flexible, all)),
+        (any::<bool>(), of(vec(any::<i64>(), 0..9)))
+            .prop_map(|(flexible, all)| Value::Numbers(flexible, all)),
         (any::<bool>(), of(vec(".{0,9}", 0..9))).prop_map(|(flexible, all)| Value::Texts(flexible, all)),
         (any::<bool>(), of(vec(bytes(), 0..9))).prop_map(|(flexible, all)| Value::Chunks(flexible, all)),
     ]
@@ -65,15 +66,25 @@ fn write(value: &Value, writer: &mut Writer) {
         Value::UnsignedVarint(value) => writer.unsigned_varint(value),
         Value::Varint(value) => writer.varint(value),
         Value::Varlong(value) => writer.varlong(value),
-        Value::Text(flexible, text) => writer.nullable_string(flexible, true, text.as_deref(), "f").unwrap(),
+        Value::Text(flexible, text) => writer
+            .nullable_string(flexible, true, text.as_deref(), "f")
+            .unwrap(),
         Value::Bytes(flexible, bytes) => {
-            writer.nullable_bytes(flexible, true, bytes.map(Bytes::from).as_ref(), "f").unwrap();
+            writer
+                .nullable_bytes(flexible, true, bytes.map(Bytes::from).as_ref(), "f")
+                .unwrap();
         }
-        Value::Numbers(flexible, all) => writer.nullable_scalars(flexible, true, all.as_deref(), "f").unwrap(),
-        Value::Texts(flexible, all) => writer.nullable_strings(flexible, true, all.as_deref(), "f").unwrap(),
+        Value::Numbers(flexible, all) => writer
+            .nullable_scalars(flexible, true, all.as_deref(), "f")
+            .unwrap(),
+        Value::Texts(flexible, all) => writer
+            .nullable_strings(flexible, true, all.as_deref(), "f")
+            .unwrap(),
         Value::Chunks(flexible, all) => {
             let all = all.map(|all| all.into_iter().map(Bytes::from).collect::<Vec<_>>());
-            writer.nullable_bytes_array(flexible, true, all.as_deref(), "f").unwrap();
+            writer
+                .nullable_bytes_array(flexible, true, all.as_deref(), "f")
+                .unwrap();
         }
     }
 }
@@ -142,7 +153,10 @@ fn null_is_no_value_where_none_is_asked_for() {
             Reader::new(null).count(flexible, 1, "f").map(drop),
         ];
         for result in kinds {
-            assert_eq!(result.map_err(|error| error.kind().clone()), Err(DecodeErrorKind::UnexpectedNull));
+            assert_eq!(
+                result.map_err(|error| error.kind().clone()),
+                Err(DecodeErrorKind::UnexpectedNull)
+            );
         }
     }
 }
@@ -155,5 +169,9 @@ fn a_size_can_be_filled_in_afterwards() {
     writer.patch_i32(1, 4);
     assert_eq!(writer.as_slice(), [9, 0, 0, 0, 4, b'b', b'o', b'd', b'y']);
     writer.patch_i32(7, -1);
-    assert_eq!(writer.as_slice(), [9, 0, 0, 0, 4, b'b', b'o', b'd', b'y'], "beyond the end nothing is written");
+    assert_eq!(
+        writer.as_slice(),
+        [9, 0, 0, 0, 4, b'b', b'o', b'd', b'y'],
+        "beyond the end nothing is written"
+    );
 }

@@ -13,7 +13,10 @@ use ottla_protocol::{ApiVersions, ErrorClass, ErrorCode, Message, Request, frame
 fn needed(variable: &str, what: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI has {what}: cargo xtask test");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI has {what}: cargo xtask test"
+        );
         println!("SKIPPED: no {what} ({variable} is not set)");
     }
     value
@@ -21,7 +24,9 @@ fn needed(variable: &str, what: &str) -> Option<String> {
 
 #[test]
 fn a_real_broker_answers_on_a_plain_socket() {
-    let Some(bootstrap) = needed("OTTLA_KAFKA_BOOTSTRAP", "real Kafka") else { return };
+    let Some(bootstrap) = needed("OTTLA_KAFKA_BOOTSTRAP", "real Kafka") else {
+        return;
+    };
     let address = bootstrap.split(',').next().unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -34,21 +39,34 @@ fn a_real_broker_answers_on_a_plain_socket() {
     // One version too high is answered in version 0, with what the broker has.
     let highest = ApiVersionsRequest::VERSIONS.max;
     let too_high = highest + 100;
-    let mut bytes = frame::encode_request(&request, highest, 1, None).unwrap().to_vec();
+    let mut bytes = frame::encode_request(&request, highest, 1, None)
+        .unwrap()
+        .to_vec();
     bytes[6..8].copy_from_slice(&too_high.to_be_bytes());
     stream.write_all(&bytes).unwrap();
     let (id, response) = frame::decode_api_versions(&read_frame(&mut stream), too_high).unwrap();
-    assert_eq!((id, ErrorCode(response.error_code)), (1, ErrorCode::UNSUPPORTED_VERSION));
-    let version = ApiVersions::from_response(&response).negotiate::<ApiVersionsRequest>().unwrap();
+    assert_eq!(
+        (id, ErrorCode(response.error_code)),
+        (1, ErrorCode::UNSUPPORTED_VERSION)
+    );
+    let version = ApiVersions::from_response(&response)
+        .negotiate::<ApiVersionsRequest>()
+        .unwrap();
 
-    stream.write_all(&frame::encode_request(&request, version, 2, None).unwrap()).unwrap();
+    stream
+        .write_all(&frame::encode_request(&request, version, 2, None).unwrap())
+        .unwrap();
     let (id, response) = frame::decode_api_versions(&read_frame(&mut stream), version).unwrap();
     assert_eq!((id, ErrorCode(response.error_code)), (2, ErrorCode::NONE));
     let broker = ApiVersions::from_response(&response);
     let range = broker.range(MetadataRequest::KEY).unwrap();
-    for version in range.min.max(MetadataRequest::VERSIONS.min)..=range.max.min(MetadataRequest::VERSIONS.max) {
+    for version in range.min.max(MetadataRequest::VERSIONS.min)..=range.max.min(MetadataRequest::VERSIONS.max)
+    {
         // No topics, which in version 0 would mean all.
-        let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+        let request = MetadataRequest {
+            topics: Some(Vec::new()),
+            ..MetadataRequest::default()
+        };
         let bytes = frame::encode_request(&request, version, version.into(), Some("ottla-test")).unwrap();
         stream.write_all(&bytes).unwrap();
         let (id, response) =
@@ -68,10 +86,21 @@ fn read_frame(stream: &mut TcpStream) -> Bytes {
 
 #[test]
 fn error_codes_are_those_of_the_java_client() {
-    let Some(library) = needed("OTTLA_KAFKA_LIB", "Kafka's jars") else { return };
+    let Some(library) = needed("OTTLA_KAFKA_LIB", "Kafka's jars") else {
+        return;
+    };
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/java/ErrorCodes.java");
-    let output = Command::new("java").arg("-cp").arg(format!("{library}/*")).arg(program).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("java")
+        .arg("-cp")
+        .arg(format!("{library}/*"))
+        .arg(program)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines = String::from_utf8(output.stdout).unwrap();
     let mut codes = 0;
     for line in lines.lines() {
@@ -82,11 +111,23 @@ fn error_codes_are_those_of_the_java_client() {
         let is = |kind| kinds.contains(&kind);
         assert_eq!(code.is_retriable(), is("retriable"), "{code}");
         assert_eq!(code.refreshes_metadata(), is("refresh"), "{code}");
-        assert_eq!(code.refreshes_coordinator(), is("refresh") && !is("metadata"), "{code}");
+        assert_eq!(
+            code.refreshes_coordinator(),
+            is("refresh") && !is("metadata"),
+            "{code}"
+        );
         assert_eq!(code.is_authorization(), is("authorization"), "{code}");
         assert_eq!(code.is_authentication(), is("authentication"), "{code}");
-        assert_eq!(code.class() == ErrorClass::InvalidConfiguration, is("configuration"), "{code}");
-        assert_eq!(code.class() == ErrorClass::ApplicationRecoverable, is("recoverable"), "{code}");
+        assert_eq!(
+            code.class() == ErrorClass::InvalidConfiguration,
+            is("configuration"),
+            "{code}"
+        );
+        assert_eq!(
+            code.class() == ErrorClass::ApplicationRecoverable,
+            is("recoverable"),
+            "{code}"
+        );
         codes += 1;
     }
     assert_eq!(codes, ErrorCode::all().len());
