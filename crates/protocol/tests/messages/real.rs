@@ -2,11 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{ApiVersionsRequest, MetadataRequest};
+use ottla_protocol::wire::Writer;
 use ottla_protocol::{ApiVersions, ErrorClass, ErrorCode, Message, Request, frame};
 
 /// The variable's value; none where a test may be skipped, and says so.
@@ -84,24 +85,67 @@ fn read_frame(stream: &mut TcpStream) -> Bytes {
     Bytes::from(body)
 }
 
+/// What a program of ours in Java prints, given lines.
+fn java(library: &str, program: &str, lines: &str) -> String {
+    let mut java = Command::new("java")
+        .arg("-cp")
+        .arg(format!("{library}/*"))
+        .arg(format!(
+            "{}/../../xtask/java/{program}",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // They fit into a pipe, so the program need not read while we write.
+    java.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = java.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program} fails");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_message_of_which_nothing_was_set_is_that_of_the_java_client() {
+    fn written<M: Message>(version: i16) -> String {
+        let mut writer = Writer::new();
+        match M::default().encode(&mut writer, version) {
+            Ok(()) => writer
+                .as_slice()
+                .iter()
+                .fold("=".to_owned(), |hex, byte| format!("{hex}{byte:02x}")),
+            Err(_) => "refused".to_owned(),
+        }
+    }
+    macro_rules! all {
+        ($(($kind:ident, $key:literal, $message:ty, $min:literal, $max:literal))*) => {
+            [$((<$message>::NAME, written::<$message> as fn(i16) -> String)),*]
+        };
+    }
+    let Some(library) = needed("OTTLA_KAFKA_LIB", "Kafka's jars") else {
+        return;
+    };
+    let messages = ottla_protocol::for_each_message!(all);
+    let names: String = messages.iter().map(|(name, _)| format!("{name}\n")).collect();
+    let mut versions = 0;
+    for line in java(&library, "DefaultMessages.java", &names).lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [name, version, expected] = words[..] else {
+            panic!("{line}")
+        };
+        let (_, written) = messages.iter().find(|message| message.0 == name).unwrap();
+        assert_eq!(written(version.parse().unwrap()), expected, "{name} v{version}");
+        versions += 1;
+    }
+    assert_eq!(versions, 625);
+}
+
 #[test]
 fn error_codes_are_those_of_the_java_client() {
     let Some(library) = needed("OTTLA_KAFKA_LIB", "Kafka's jars") else {
         return;
     };
-    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/java/ErrorCodes.java");
-    let output = Command::new("java")
-        .arg("-cp")
-        .arg(format!("{library}/*"))
-        .arg(program)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = java(&library, "ErrorCodes.java", "");
     let mut codes = 0;
     for line in lines.lines() {
         let mut words = line.split(' ');
