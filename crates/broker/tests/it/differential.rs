@@ -11,12 +11,18 @@ use ottla_broker::ClusterConfig;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::compression::Compression;
 use ottla_protocol::wire::Uuid;
+use std::sync::{Mutex, PoisonError};
+
+/// One script at a time: Kafka asks the coordinator about the batches of several connections in one request, and then
+/// answers all of them in the words that one of them understands.
+static REAL: Mutex<()> = Mutex::new(());
 
 /// Runs a script against both, and compares what they wrote down.
 fn compare(script: impl Script) {
     let Some(bootstrap) = bootstrap() else {
         return;
     };
+    let _alone = REAL.lock().unwrap_or_else(PoisonError::into_inner);
     let mut real = Session::new(Socket::new(&bootstrap));
     script.run(&mut real);
     let mut core = Session::new(Core::new(ClusterConfig::default()));

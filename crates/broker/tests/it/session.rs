@@ -530,6 +530,8 @@ impl<L: Link> Session<L> {
                 break answer;
             }
         };
+        // Kafka may already tell of transactions behind what it returns.
+        aborted.retain(|&(first, _)| first < offset);
         self.note(format!(
             "read {partition} from {from} committed {committed} -> {} high {} stable {} start {} aborted {aborted:?}",
             ErrorCode(answer.error_code),
