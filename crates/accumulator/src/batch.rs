@@ -201,6 +201,11 @@ impl ClosedBatch {
         self.chain.len()
     }
 
+    /// What can still be done about the batch while another thread seals it.
+    pub fn sealing(&self) -> SealingBatch {
+        SealingBatch(Arc::clone(&self.core.completion))
+    }
+
     /// Resolves all of it as failed. What is closed was never written, so nothing of it is persisted.
     pub fn fail(self, failure: DeliveryFailure) {
         self.core.complete(Outcome::Failed(failure));
@@ -241,6 +246,17 @@ impl ClosedBatch {
     }
 }
 
+/// A batch that is being sealed elsewhere.
+#[derive(Debug)]
+pub struct SealingBatch(Arc<Completion>);
+
+impl SealingBatch {
+    /// Resolves its deliveries without waiting for the codec. What is being sealed was never written.
+    pub fn fail(&self, failure: DeliveryFailure) {
+        self.0.complete(Outcome::Failed(failure));
+    }
+}
+
 /// Seals batches: a codec's context and a buffer, both kept from batch to batch. One for each thread that seals.
 #[derive(Debug)]
 pub struct Sealer {
@@ -278,6 +294,8 @@ impl Sealer {
     /// if that is less than the whole; none of them is empty. The batch's deliveries follow their records. `None` if it
     /// holds a single record: then that record is what is too large.
     ///
+    /// Each part comes with the number of its records; `None` is a part that the codec failed on, whose deliveries know.
+    ///
     /// The parts take the place of the batch in its flush, keep its age, and are charged even if there is no memory left:
     /// waiting for memory here could wait for itself.
     pub fn split(
@@ -286,7 +304,7 @@ impl Sealer {
         batch_size: usize,
         ratio: &CompressionRatio,
         accumulator: &Accumulator,
-    ) -> Option<Vec<SealedBatch>> {
+    ) -> Option<Vec<(u32, Option<SealedBatch>)>> {
         if batch.core.record_count < 2 || batch.is_complete() {
             return None;
         }
@@ -301,8 +319,11 @@ impl Sealer {
             parts.push((first, Arc::clone(open.completion())));
             first += open.record_count();
         }
-        let seal = |open: OpenBatch| self.seal(open.close(), ratio, accumulator.memory());
-        let sealed = opens.into_iter().filter_map(seal).collect();
+        let mut seal = |open: OpenBatch| self.seal(open.close(), ratio, accumulator.memory());
+        let sealed = opens
+            .into_iter()
+            .map(|open| (open.record_count(), seal(open)))
+            .collect();
         batch.core.complete(Outcome::Split(parts));
         Some(sealed)
     }

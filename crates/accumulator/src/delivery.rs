@@ -220,8 +220,12 @@ impl Completion {
             return false;
         }
         match at.and_then(|at| waiters.get_mut(at as usize)) {
-            Some(Some(known)) => known.clone_from(waker),
-            Some(empty) => *empty = Some(waker.clone()),
+            Some(known) => {
+                let old = known.replace(waker.clone());
+                // Dropped outside the lock: a waker may be the last holder of a task that has deliveries of this batch.
+                drop(waiters);
+                drop(old);
+            }
             None => {
                 // A batch has fewer than 2^31 records, and each delivery registers once.
                 *at = u32::try_from(waiters.len()).ok();
@@ -322,10 +326,10 @@ impl Delivery {
             } => Ok(RecordMetadata {
                 topic: Arc::clone(&self.batch.topic),
                 partition: self.batch.partition,
-                offset: if *base_offset < 0 {
-                    -1
-                } else {
-                    base_offset + i64::from(index)
+                offset: match *base_offset {
+                    ..0 => -1,
+                    // A broker may answer anything; what is no offset is none.
+                    base => base.checked_add(i64::from(index)).unwrap_or(-1),
                 },
                 timestamp_ms: if *log_append_time_ms < 0 {
                     self.timestamp_ms
@@ -364,10 +368,15 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(at) = self.waiter
-            && let Some(waker) = self.batch.waiters.lock().get_mut(at as usize)
-        {
-            *waker = None;
+        if let Some(at) = self.waiter {
+            let waker = self
+                .batch
+                .waiters
+                .lock()
+                .get_mut(at as usize)
+                .and_then(Option::take);
+            // Outside the lock, as in `register`.
+            drop(waker);
         }
     }
 }

@@ -22,7 +22,10 @@ struct Inner {
     base: u64,
     /// How many batches of each generation are incomplete. Bounded by the flushes that wait.
     incomplete: VecDeque<usize>,
-    waiters: Vec<(u64, Waker)>,
+    /// The waits: generation, which wait it is, and whom to wake. Each wait stands here at most once, and leaves when it
+    /// is dropped.
+    waiters: Vec<(u64, u64, Waker)>,
+    next_wait: u64,
 }
 
 impl FlushTracker {
@@ -72,10 +75,13 @@ impl FlushTracker {
         inner.incomplete.push_back(0);
         self.current.store(generation + 1, Ordering::Release);
         inner.retire();
+        let wait = inner.next_wait;
+        inner.next_wait += 1;
         drop(inner);
         FlushWait {
             tracker: Arc::clone(self),
             generation,
+            wait,
         }
     }
 }
@@ -123,7 +129,7 @@ impl FlushTicket {
         inner.retire();
         let base = inner.base;
         let mut woken = Vec::new();
-        inner.waiters.retain(|(generation, waker)| {
+        inner.waiters.retain(|(generation, _, waker)| {
             let done = *generation < base;
             if done {
                 woken.push(waker.clone());
@@ -149,6 +155,7 @@ impl Drop for FlushTicket {
 pub struct FlushWait {
     tracker: Arc<FlushTracker>,
     generation: u64,
+    wait: u64,
 }
 
 impl Future for FlushWait {
@@ -159,15 +166,26 @@ impl Future for FlushWait {
         if inner.base > self.generation {
             return Poll::Ready(());
         }
-        let waker = cx.waker();
-        let known = inner
-            .waiters
-            .iter()
-            .any(|(generation, known)| *generation == self.generation && known.will_wake(waker));
-        if !known {
-            inner.waiters.push((self.generation, waker.clone()));
+        let mut old = None;
+        match inner.waiters.iter_mut().find(|(_, wait, _)| *wait == self.wait) {
+            Some((_, _, waker)) => old = Some(std::mem::replace(waker, cx.waker().clone())),
+            None => inner
+                .waiters
+                .push((self.generation, self.wait, cx.waker().clone())),
         }
+        drop(inner);
+        drop(old);
         Poll::Pending
+    }
+}
+
+impl Drop for FlushWait {
+    fn drop(&mut self) {
+        let mut inner = self.tracker.inner.lock();
+        let at = inner.waiters.iter().position(|(_, wait, _)| *wait == self.wait);
+        let waiter = at.map(|at| inner.waiters.swap_remove(at));
+        drop(inner);
+        drop(waiter);
     }
 }
 

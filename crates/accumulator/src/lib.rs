@@ -55,7 +55,7 @@ mod ready;
 mod split;
 
 pub use accumulator::{Accumulator, AccumulatorConfig, Topic};
-pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer};
+pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer, SealingBatch};
 pub use delivery::{Delivery, DeliveryFailure, FailureKind, Persistence, RecordMetadata};
 pub use flush::{FlushTracker, FlushWait};
 pub use memory::{MemoryPool, MemoryWait, Reservation};

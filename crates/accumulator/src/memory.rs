@@ -301,10 +301,9 @@ impl Future for MemoryWait {
         };
         let waiter = &mut inner.waiters[position];
         if waiter.granted < waiter.needed {
-            match &mut waiter.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
+            let old = waiter.waker.replace(cx.waker().clone());
+            drop(inner);
+            drop(old);
             return Poll::Pending;
         }
         let bytes = waiter.granted;

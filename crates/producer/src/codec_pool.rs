@@ -4,6 +4,7 @@ use ottla_protocol::compression::{Codec, Compression};
 use ottla_sender::{SealJob, Sealed, Sealer};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::thread;
@@ -92,8 +93,9 @@ impl CodecPool {
             return false;
         };
         let shared = Arc::clone(&self.shared);
+        let codec = self.codec;
         let thread = thread::Builder::new().name("ottla-codec".to_owned());
-        let started = thread.spawn(move || work(&shared, sealer)).is_ok();
+        let started = thread.spawn(move || work(&shared, codec, sealer)).is_ok();
         self.threads += usize::from(started);
         started
     }
@@ -106,7 +108,7 @@ impl Drop for CodecPool {
     }
 }
 
-fn work(shared: &Shared, mut sealer: Sealer) {
+fn work(shared: &Shared, codec: Codec, mut sealer: Sealer) {
     let mut queue = shared.queue.lock();
     loop {
         let Some(job) = queue.jobs.pop_front() else {
@@ -119,7 +121,17 @@ fn work(shared: &Shared, mut sealer: Sealer) {
             continue;
         };
         drop(queue);
-        let sealed = job.run(&mut sealer);
+        let lost = job.lost();
+        // A codec that panics costs its batch, not its partition; what state it left its context in is not looked into.
+        let sealed = match catch_unwind(AssertUnwindSafe(|| job.run(&mut sealer))) {
+            Ok(sealed) => sealed,
+            Err(_) => {
+                if let Ok(fresh) = Sealer::new(codec) {
+                    sealer = fresh;
+                }
+                lost
+            }
+        };
         let mut done = shared.done.lock();
         done.sealed.push(sealed);
         let driver = done.driver.take();

@@ -20,6 +20,8 @@ pub(crate) struct Driver {
     codecs: CodecPool,
     clock: Arc<dyn Clock>,
     timer: Timer,
+    /// Whether carrying out an action has told the sender something, so that it has to take another turn.
+    fed: bool,
     finished: bool,
 }
 
@@ -36,13 +38,14 @@ impl Driver {
             codecs,
             clock,
             timer: Timer::default(),
+            fed: false,
             finished: false,
         }
     }
 
     /// Feeds the sender what happened. True if anything did.
     fn gather(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
-        let mut happened = self.sender.wakeup().take(cx);
+        let mut happened = self.sender.wakeup().take(cx) | std::mem::take(&mut self.fed);
         while let Poll::Ready(event) = self.network.poll_event(cx, now) {
             self.handle(event, now);
             happened = true;
@@ -93,6 +96,7 @@ impl Driver {
             Action::Seal(job) => {
                 if let Some(sealed) = self.codecs.seal(job) {
                     self.sender.handle_sealed(sealed, now);
+                    self.fed = true;
                 }
             }
             Action::Finished => self.finished = true,
@@ -114,6 +118,7 @@ impl Driver {
         if let Err(error) = self.network.send(node, outgoing, now) {
             self.sender
                 .handle_failed(node, id, &error.to_string(), false, now);
+            self.fed = true;
         }
     }
 }

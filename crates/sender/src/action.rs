@@ -64,6 +64,14 @@ impl SealJob {
         self.batch.uncompressed_len()
     }
 
+    /// What to report in place of a result if [`SealJob::run`] panicked: the batch's deliveries have failed with it.
+    pub fn lost(&self) -> Sealed {
+        Sealed {
+            slot: self.partition.slot(),
+            batch: None,
+        }
+    }
+
     /// Does the work.
     pub fn run(self, sealer: &mut Sealer) -> Sealed {
         let batch = sealer.seal(self.batch, self.partition.compression_ratio(), &self.memory);

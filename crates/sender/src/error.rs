@@ -27,6 +27,16 @@ pub enum SendError {
         /// What the broker said.
         code: ErrorCode,
     },
+    /// No cluster can have a topic of this name.
+    TopicName {
+        /// The name.
+        topic: Arc<str>,
+    },
+    /// The topic was got from another producer.
+    ForeignTopic {
+        /// The topic.
+        topic: Arc<str>,
+    },
     /// The topic has no such partition, and did not get it within `max.block.ms`.
     NoSuchPartition {
         /// The topic.
@@ -75,6 +85,20 @@ impl fmt::Display for SendError {
                 }
             }
             SendError::Topic { topic, code } => write!(f, "the cluster refuses topic {topic:?}: {code}"),
+            SendError::TopicName { topic } => {
+                // A name of megabytes is not repeated whole.
+                let shown: String = topic.chars().take(60).collect();
+                write!(
+                    f,
+                    "{shown:?} cannot be a topic: a name has 1 to 249 of the characters a-z A-Z 0-9 . _ -"
+                )
+            }
+            SendError::ForeignTopic { topic } => {
+                write!(
+                    f,
+                    "the handle of topic {topic:?} is another producer's: get it from the one that sends"
+                )
+            }
             SendError::NoSuchPartition {
                 topic,
                 partition,

@@ -89,6 +89,7 @@ impl Handle {
 
     /// How many partitions the topic has; waits for its metadata up to `max.block.ms`.
     pub async fn partition_count(&self, topic: &Topic) -> Result<usize, SendError> {
+        self.check_name(topic)?;
         let deadline = self.deadline();
         self.wait_for_partitions(topic, 1, &deadline).await?;
         Ok(topic.partition_count().unwrap_or(0))
@@ -131,11 +132,17 @@ impl Handle {
         record: &SendRecord<'_>,
         permits: Option<&mut Reservation>,
     ) -> Result<Delivery, Refusal> {
+        if topic.owner() != self.shared.id {
+            return Err(Refusal::Final(SendError::ForeignTopic {
+                topic: Arc::clone(topic.name()),
+            }));
+        }
         let layout = topic.layout();
         let Some(layout) = layout.as_ref() else {
             if self.is_closed() {
                 return Err(Refusal::Final(SendError::Closed));
             }
+            self.check_name(topic).map_err(Refusal::Final)?;
             // What can never be sent fails before it waits for anything.
             self.check_size(record)?;
             return Err(Refusal::Metadata { partitions: 1 });
@@ -241,6 +248,17 @@ impl Handle {
                 _ => Err(Refusal::Final(SendError::BadPartitioner { partition, count })),
             },
         }
+    }
+
+    /// The cluster would refuse the name too, but only after it was asked; and one that cannot even be encoded would
+    /// keep metadata from all other topics.
+    fn check_name(&self, topic: &Topic) -> Result<(), SendError> {
+        if topic.has_legal_name() {
+            return Ok(());
+        }
+        Err(SendError::TopicName {
+            topic: Arc::clone(topic.name()),
+        })
     }
 
     fn check_size(&self, record: &SendRecord<'_>) -> Result<(), Refusal> {

@@ -25,6 +25,8 @@ pub(crate) struct Metadata {
     pub(crate) known: bool,
     /// Ask as soon as the backoff allows.
     pub(crate) wanted: bool,
+    /// Whether a topic was added since the last request: the answer on its way will not have it.
+    pub(crate) grown: bool,
     /// The last answer.
     pub(crate) refreshed: Option<Time>,
     /// Not to be asked before this.
@@ -42,6 +44,7 @@ impl Metadata {
             known: false,
             // The first fetch happens at start-up, before any topic is known.
             wanted: true,
+            grown: false,
             refreshed: None,
             not_before: Time::ZERO,
             failures: 0,

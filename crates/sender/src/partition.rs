@@ -1,6 +1,6 @@
 //! What the sender knows of a partition.
 
-use ottla_accumulator::{Inspection, Partition, Persistence, SealedBatch};
+use ottla_accumulator::{Inspection, Partition, Persistence, SealedBatch, SealingBatch};
 use ottla_time::Time;
 use ottla_transactions::{Sequences, Stamp};
 use smallvec::SmallVec;
@@ -60,7 +60,7 @@ pub(crate) struct PartitionState {
     /// What waits in the accumulator, when last looked at.
     pub(crate) queued: Inspection,
     /// Whether a batch is being sealed.
-    pub(crate) sealing: bool,
+    pub(crate) sealing: Option<SealingBatch>,
     /// Sealed batches, in order; the first may be a retry.
     pub(crate) pending: VecDeque<Pending>,
     /// The requests that carry its batches, in order.
@@ -85,7 +85,7 @@ impl PartitionState {
             leader: None,
             leader_epoch: -1,
             queued: Inspection::default(),
-            sealing: false,
+            sealing: None,
             pending: VecDeque::new(),
             in_flight: SmallVec::new(),
             sequences: None,
@@ -98,7 +98,7 @@ impl PartitionState {
 
     /// Whether there is anything that is not resolved yet, apart from what is in flight.
     pub(crate) fn has_work(&self) -> bool {
-        !self.pending.is_empty() || self.sealing || self.queued.oldest.is_some()
+        !self.pending.is_empty() || self.sealing.is_some() || self.queued.oldest.is_some()
     }
 
     /// How many batches may be in flight now. Without sequences only one: two could change places in a retry.

@@ -15,7 +15,7 @@ use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, Failure
 use ottla_partitioning::Partitioner;
 use ottla_protocol::compression::Compression;
 use ottla_time::{Clock, ExponentialBackoff, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct Sender {
     metadata_blocked: bool,
     actions: VecDeque<Action>,
     retry_backoff: ExponentialBackoff,
+    /// Topics of which an answer moved a leader, to be published when all of it is read.
+    moved: BTreeSet<usize>,
     producer_id: identity::ProducerId,
     random: fastrand::Rng,
     sealer: Sealer,
@@ -102,6 +104,7 @@ impl Sender {
             metadata_blocked: false,
             actions: VecDeque::new(),
             retry_backoff,
+            moved: BTreeSet::new(),
             producer_id: identity::ProducerId::default(),
             random: fastrand::Rng::with_seed(seed),
             sealer,
@@ -122,6 +125,9 @@ impl Sender {
             return;
         }
         self.shared.waits.wake_due(now);
+        for node in self.nodes.values_mut().filter(|node| node.throttled_until <= now) {
+            node.throttled_until = Time::ZERO;
+        }
         let flushed = self.take_commands(now);
         self.hurried = self.closing.is_some() || self.shared.accumulator.memory().take_pressure();
         for partition in self.shared.accumulator.take_told() {
@@ -155,11 +161,18 @@ impl Sender {
             .metadata
             .due(self.shared.config.metadata_max_age)
             .filter(|_| !self.metadata_blocked);
-        let waiting_nodes = self.nodes.values().filter(|node| !node.ready.is_empty());
-        // Time::ZERO is "not throttled": then it is not time that the node waits for.
-        let throttled = waiting_nodes
+        // Time::ZERO is "not throttled": then it is not time that the node, or what asks it, waits for.
+        let asks = self.metadata_blocked || self.producer_id_blocked();
+        let in_flight_max = self.shared.config.max_in_flight;
+        let waits_for_time = |node: &&Node| {
+            let sends = !node.ready.is_empty() && node.in_flight < in_flight_max;
+            node.throttled_until > Time::ZERO && node.versions().is_some() && (asks || sends)
+        };
+        let throttled = self
+            .nodes
+            .values()
+            .filter(waits_for_time)
             .map(|node| node.throttled_until)
-            .filter(|&until| until > Time::ZERO)
             .min();
         [
             self.timers.next(),
@@ -198,6 +211,11 @@ impl Sender {
         state.in_flight = 0;
         state.error = Some(cause);
         self.metadata.wanted = true;
+        // What stands there since before its leader moved is no reason to connect again.
+        let partitions = &self.partitions;
+        state
+            .ready
+            .retain(|&slot| partitions[slot].in_ready_queue == Some(node));
         if !state.ready.is_empty() {
             self.connect(node);
         }
@@ -208,7 +226,7 @@ impl Sender {
         let Some(state) = self.partitions.get_mut(sealed.slot) else {
             return;
         };
-        state.sealing = false;
+        state.sealing = None;
         state.pending.extend(sealed.batch.map(Pending::new));
         self.evaluate(sealed.slot, now);
     }
@@ -255,6 +273,7 @@ impl Sender {
             });
             // A new topic clears the wait, as in Java: its first record should not pay for another topic's failures.
             self.metadata.not_before = Time::ZERO;
+            self.metadata.grown = true;
         }
         self.metadata.wanted = true;
     }
@@ -288,7 +307,7 @@ impl Sender {
                 None
             } else if let Some(first) = state.pending.front() {
                 Some(first.not_before)
-            } else if state.sealing {
+            } else if state.sealing.is_some() {
                 None
             } else {
                 Some(self.linger_ends(slot))
@@ -314,6 +333,8 @@ impl Sender {
 
     fn make_ready(&mut self, slot: usize, leader: i32) {
         let Some(node) = self.nodes.get_mut(&leader) else {
+            // Forgotten, because an answer did not list it: only metadata helps.
+            self.metadata.wanted = true;
             return;
         };
         node.ready.push_back(slot);
@@ -404,7 +425,7 @@ impl Sender {
                     .batch
                     .fail(expired(pending, Persistence::PossiblyPersisted));
             } else {
-                oldest = oldest.or(Some(pending.batch.created()));
+                oldest = earlier(oldest, Some(pending.batch.created()));
             }
         }
         while let Some(first) = state
@@ -433,7 +454,7 @@ impl Sender {
             }
             state.queued = state.queue.inspect(&self.shared.accumulator);
         }
-        oldest = oldest.or(state.oldest_waiting());
+        oldest = earlier(oldest, state.oldest_waiting());
         if let Some(oldest) = oldest {
             self.arm_expiry(slot, oldest + timeout);
         }
@@ -463,6 +484,9 @@ impl Sender {
             }
         }
         for state in &mut self.partitions {
+            if let Some(batch) = state.sealing.take() {
+                batch.fail(closed(Persistence::NotPersisted));
+            }
             for pending in state.pending.drain(..) {
                 pending.batch.fail(closed(pending.persistence()));
             }
@@ -471,6 +495,11 @@ impl Sender {
             }
         }
     }
+}
+
+/// The earlier of two times, either of which may be missing.
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
 }
 
 /// The failure of a batch whose time is over.

@@ -10,7 +10,7 @@ use ottla_time::{Clock, Time};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 type TopicMap = HashMap<Arc<str>, Arc<Topic>, foldhash::fast::FixedState>;
@@ -26,6 +26,8 @@ pub(crate) enum Command {
 }
 
 pub(crate) struct Shared {
+    /// Tells this producer from all others of the process.
+    pub(crate) id: u64,
     pub(crate) config: SenderConfig,
     pub(crate) accumulator: Accumulator,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,7 +50,9 @@ impl Shared {
         partitioner: Box<dyn Partitioner>,
         seed: u64,
     ) -> Shared {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Shared {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             config,
             accumulator,
             clock,
@@ -76,6 +80,7 @@ impl Shared {
         let name: Arc<str> = name.into();
         let topic = Arc::new(Topic::new(
             Arc::clone(&name),
+            self.id,
             self.accumulator.batch_size(),
             random.u64(..),
         ));
@@ -126,7 +131,7 @@ impl Shared {
 
     /// Wakes the sends that wait for metadata or memory, so that they see a close.
     pub(crate) fn wake_everybody(&self) {
-        self.waits.wake_due(Time::MAX);
+        self.waits.wake_all();
         self.topics().iter().for_each(|topic| topic.wake());
     }
 }

@@ -12,6 +12,8 @@ use std::task::{Context, Waker};
 #[derive(Debug)]
 pub struct Topic {
     name: Arc<str>,
+    /// The producer whose topic it is.
+    owner: u64,
     /// `None` until the first metadata.
     layout: ArcSwapOption<Layout>,
     partitioning: TopicState,
@@ -44,9 +46,10 @@ impl Layout {
 }
 
 impl Topic {
-    pub(crate) fn new(name: Arc<str>, batch_size: usize, seed: u64) -> Topic {
+    pub(crate) fn new(name: Arc<str>, owner: u64, batch_size: usize, seed: u64) -> Topic {
         Topic {
             name,
+            owner,
             layout: ArcSwapOption::empty(),
             partitioning: TopicState::new(batch_size, seed),
             status: Mutex::default(),
@@ -56,6 +59,17 @@ impl Topic {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
+    /// Whether the cluster can have a topic of this name.
+    pub(crate) fn has_legal_name(&self) -> bool {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let name = self.name.as_bytes();
+        (1..=249).contains(&name.len()) && name.iter().copied().all(legal) && name != b"." && name != b".."
     }
 
     /// How many partitions it has, as far as is known.
@@ -119,7 +133,10 @@ impl Topic {
 
     /// No metadata this time, for a reason that may pass.
     pub(crate) fn delay(&self, cause: Arc<str>) {
-        self.status.lock().cause = Some(cause);
+        let mut status = self.status.lock();
+        status.cause = Some(cause);
+        // Those who still wait register again; those who gave up are forgotten.
+        wake(status);
     }
 
     /// Wakes those who wait, so that they see a close.

@@ -24,6 +24,12 @@ impl Waits {
             .map(|(&(deadline, _), _)| deadline)
     }
 
+    /// Wakes everybody: something happened that ends all waits.
+    pub(crate) fn wake_all(&self) {
+        let waits = std::mem::take(&mut *self.by_deadline.lock());
+        waits.into_values().for_each(Waker::wake);
+    }
+
     /// Wakes those whose deadline is over.
     pub(crate) fn wake_due(&self, now: Time) {
         let mut waits = self.by_deadline.lock();
@@ -59,14 +65,19 @@ impl Deadline {
     pub(crate) fn register(&self, cx: &mut Context<'_>) -> bool {
         let mut waits = self.waits.by_deadline.lock();
         let key = (self.at, self.id);
-        waits.insert(key, cx.waker().clone());
-        waits.first_key_value().is_some_and(|(&first, _)| first == key)
+        let replaced = waits.insert(key, cx.waker().clone());
+        let is_first = waits.first_key_value().is_some_and(|(&first, _)| first == key);
+        drop(waits);
+        drop(replaced);
+        is_first
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.waits.by_deadline.lock().remove(&(self.at, self.id));
+        // Dropped outside the lock: a waker may be the last holder of a task that waits here too.
+        let waker = self.waits.by_deadline.lock().remove(&(self.at, self.id));
+        drop(waker);
     }
 }
 

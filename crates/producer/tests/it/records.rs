@@ -138,3 +138,18 @@ fn try_send_tells_when_it_would_have_to_wait() {
     // Neither a runtime's I/O nor its clock is needed to await an outcome.
     assert!(runtime.block_on(delivery).is_ok());
 }
+
+#[tokio::test]
+async fn a_batch_that_is_compressed_on_the_io_thread_goes_out_at_once() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster, &[("compression.type", "lz4")]);
+    // One at a time: nothing else happens that would wake the driver for it.
+    for _ in 0..3 {
+        let delivery = producer
+            .send(&Record::to(TOPIC).value("v").partition(0))
+            .await
+            .expect("queued");
+        let acked = tokio::time::timeout(Duration::from_secs(30), delivery).await;
+        acked.expect("far below delivery.timeout.ms").expect("acked");
+    }
+}

@@ -155,7 +155,8 @@ impl Sender {
             }
             self.partitions[slot].in_ready_queue = None;
             self.expire(slot, now);
-            if !self.prepare(slot) {
+            // Much may have happened since it was put there: a retry that backs off, a gap, an expiry.
+            if !self.may_send(slot, now) || !self.prepare(slot) {
                 self.evaluate(slot, now);
                 continue;
             }
@@ -182,6 +183,14 @@ impl Sender {
             }
         }
         batches
+    }
+
+    /// Whether the partition's next batch may be sent now, if it has one.
+    fn may_send(&mut self, slot: usize, now: Time) -> bool {
+        let numbered = self.is_numbered(slot);
+        let state = &self.partitions[slot];
+        let open = state.in_flight.len() < state.window(self.shared.config.idempotent);
+        numbered && open && state.pending.front().is_none_or(|first| first.not_before <= now)
     }
 
     /// Sees to it that the partition has a sealed batch. False if it has none yet, or none at all.
@@ -214,11 +223,11 @@ impl Sender {
 
     fn start_sealing(&mut self, slot: usize) {
         let state = &mut self.partitions[slot];
-        if state.sealing {
+        if state.sealing.is_some() {
             return;
         }
         let Some(batch) = state.queue.take() else { return };
-        state.sealing = true;
+        state.sealing = Some(batch.sealing());
         state.queued = state.queue.inspect(&self.shared.accumulator);
         let memory = Arc::clone(self.shared.accumulator.memory());
         self.actions.push_back(Action::Seal(SealJob {

@@ -29,6 +29,11 @@ impl Sender {
         asks.then_some(self.producer_id.not_before)
     }
 
+    /// Whether a producer id is wanted and no node can be asked.
+    pub(super) fn producer_id_blocked(&self) -> bool {
+        self.producer_id.blocked
+    }
+
     /// Asks any node for a producer id as soon as there is one to ask: the first records should not wait for it.
     pub(super) fn refresh_producer_id(&mut self, now: Time) {
         self.producer_id.blocked = false;

@@ -13,6 +13,7 @@ use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
 use ottla_protocol::wire::{Reader, Uuid, Writer};
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_time::Time;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What can be done about metadata that is due.
@@ -33,7 +34,7 @@ impl Sender {
             return;
         }
         match self.metadata_source(now) {
-            Some(Source::Ready(node)) => self.ask_for_metadata(node),
+            Some(Source::Ready(node)) => self.ask_for_metadata(node, now),
             Some(Source::Connect(node)) => {
                 self.connect(node);
                 self.metadata_blocked = true;
@@ -57,7 +58,8 @@ impl Sender {
             return Some(Source::Ready(id));
         }
         let nodes = || self.nodes.iter().filter(|(id, _)| eligible(**id));
-        if nodes().any(|(_, node)| node.link == Link::Connecting) {
+        // A node that failed before may be dead: it is not waited for while another can be tried.
+        if nodes().any(|(_, node)| node.link == Link::Connecting && !node.failed) {
             return Some(Source::Wait);
         }
         let idle = nodes().filter(|(_, node)| node.link == Link::Idle);
@@ -66,7 +68,7 @@ impl Sender {
             .map(|(&id, _)| Source::Connect(id))
     }
 
-    fn ask_for_metadata(&mut self, node: i32) {
+    fn ask_for_metadata(&mut self, node: i32, now: Time) {
         let Some(version) = self.nodes.get(&node).and_then(|node| node.versions()?.metadata) else {
             return;
         };
@@ -82,13 +84,13 @@ impl Sender {
         };
         let mut writer = Writer::default();
         if let Err(error) = request.encode(&mut writer, version) {
-            // Only a topic name beyond 32 KiB cannot be encoded; whoever asked for it learns why.
+            // Names are checked before they come here, so this is a defect; it must not become a spin.
             let cause: Arc<str> = error.to_string().into();
             self.metadata
                 .topics
                 .iter()
                 .for_each(|topic| topic.shared.delay(Arc::clone(&cause)));
-            self.metadata.wanted = false;
+            self.metadata_failed(now);
             return;
         }
         let request = Request {
@@ -102,6 +104,7 @@ impl Sender {
         };
         self.metadata.in_flight = Some(request.id);
         self.metadata.wanted = false;
+        self.metadata.grown = false;
         self.in_flight
             .insert(request.id, InFlight::Metadata { node, version });
         self.send(node, request);
@@ -133,7 +136,8 @@ impl Sender {
         for broker in &answer.brokers {
             self.learn_node(broker.node_id, &broker.host, broker.port);
         }
-        self.forget_nodes(|id| answer.brokers.iter().any(|broker| broker.node_id == id));
+        let listed: BTreeSet<i32> = answer.brokers.iter().map(|broker| broker.node_id).collect();
+        self.forget_nodes(&listed);
         let mut progress = false;
         for topic in answer.topics {
             progress |= self.handle_topic(topic, now);
@@ -147,6 +151,11 @@ impl Sender {
             self.metadata.failures.saturating_add(1)
         };
         self.back_off_metadata(now);
+        if self.metadata.grown {
+            // A topic that was added meanwhile does not pay for the others.
+            self.metadata.wanted = true;
+            self.metadata.not_before = Time::ZERO;
+        }
         for slot in 0..self.partitions.len() {
             if self.partitions[slot].has_work() {
                 self.evaluate(slot, now);
@@ -178,18 +187,17 @@ impl Sender {
     }
 
     /// Forgets nodes that left the cluster, once nothing is under way to them.
-    fn forget_nodes(&mut self, stays: impl Fn(i32) -> bool) {
-        let leads = |id: i32| {
-            self.partitions
-                .iter()
-                .any(|state| state.leader == Some(id) && state.has_work())
-        };
+    fn forget_nodes(&mut self, listed: &BTreeSet<i32>) {
+        let with_work = self.partitions.iter().filter(|state| state.has_work());
+        let leaders: BTreeSet<i32> = with_work.filter_map(|state| state.leader).collect();
         let gone: Vec<i32> = self
             .nodes
             .iter()
-            .filter(|(id, node)| **id >= 0 && !stays(**id) && node.link == Link::Idle && node.in_flight == 0)
+            .filter(|(id, node)| {
+                **id >= 0 && !listed.contains(id) && node.link == Link::Idle && node.in_flight == 0
+            })
             .map(|(id, _)| *id)
-            .filter(|id| !leads(*id))
+            .filter(|id| !leaders.contains(id))
             .collect();
         for id in gone {
             self.nodes.remove(&id);
@@ -236,11 +244,12 @@ impl Sender {
     /// Makes room for partitions that are new. They count from 0 without a gap.
     fn add_partitions(&mut self, index: usize, partitions: &[MetadataResponsePartition]) -> bool {
         let before = self.metadata.topics[index].partitions.len();
+        let announced: BTreeSet<i32> = partitions
+            .iter()
+            .map(|partition| partition.partition_index)
+            .collect();
         while let Ok(number) = i32::try_from(self.metadata.topics[index].partitions.len()) {
-            if !partitions
-                .iter()
-                .any(|partition| partition.partition_index == number)
-            {
+            if !announced.contains(&number) {
                 break;
             }
             let slot = self.partitions.len();
@@ -277,12 +286,15 @@ impl Sender {
         self.set_leader(slot, leader, answer.leader_epoch, now)
     }
 
-    /// A hint from a Produce answer (KIP-951): taken only if it is news.
-    pub(super) fn learn_leader(&mut self, slot: usize, leader: i32, epoch: i32, now: Time) {
-        if leader >= 0 && epoch > self.partitions[slot].leader_epoch && self.nodes.contains_key(&leader) {
+    /// A hint from a Produce answer (KIP-951): taken only if it is news. True if it was; the topic has to be published
+    /// then.
+    pub(super) fn learn_leader(&mut self, slot: usize, leader: i32, epoch: i32, now: Time) -> bool {
+        let news =
+            leader >= 0 && epoch > self.partitions[slot].leader_epoch && self.nodes.contains_key(&leader);
+        if news {
             self.set_leader(slot, Some(leader), epoch, now);
-            self.publish(self.partitions[slot].topic);
         }
+        news
     }
 
     fn set_leader(&mut self, slot: usize, leader: Option<i32>, epoch: i32, now: Time) -> bool {
@@ -306,7 +318,7 @@ impl Sender {
     }
 
     /// Shows the sending threads the topic as it is now.
-    fn publish(&self, index: usize) {
+    pub(super) fn publish(&self, index: usize) {
         let topic = &self.metadata.topics[index];
         let states = || topic.partitions.iter().map(|&slot| &self.partitions[slot]);
         topic.shared.publish(Layout {

@@ -116,6 +116,9 @@ impl Sender {
                 }
             }
         }
+        for topic in std::mem::take(&mut self.moved) {
+            self.publish(topic);
+        }
         // A broker that leaves a partition out has told nothing about it.
         let left_out = waiting.into_values().collect();
         self.no_answer(
@@ -168,19 +171,28 @@ impl Sender {
             }
             _ => {}
         }
+        let mut moved = false;
         // KIP-951: the old leader may say who leads now.
         if matches!(
             code,
             ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
         ) {
             let hint = &answer.current_leader;
-            self.learn_leader(slot, hint.leader_id, hint.leader_epoch, now);
+            moved = self.learn_leader(slot, hint.leader_id, hint.leader_epoch, now);
         }
         if !code.is_retriable() && !answer.record_errors.is_empty() {
             self.reject(slot, id, pending, code, answer, now);
         } else {
             let message = answer.error_message;
             self.attempt_failed(slot, id, pending, Trouble::Answer { code, message }, now);
+        }
+        if moved {
+            // It need not back off before it tries the new leader.
+            if let Some(first) = self.partitions[slot].pending.front_mut() {
+                first.not_before = now;
+            }
+            self.evaluate(slot, now);
+            self.moved.insert(self.partitions[slot].topic);
         }
     }
 
@@ -189,11 +201,12 @@ impl Sender {
         &mut self,
         slot: usize,
         id: u64,
-        pending: Pending,
+        mut pending: Pending,
         code: ErrorCode,
         answer: PartitionProduceResponse,
         now: Time,
     ) {
+        pending.maybe_persisted |= !proves_not_appended(code, self.shared.config.acks);
         let failure = DeliveryFailure::new(FailureKind::Broker(code), pending.persistence());
         let because = |text: Option<&String>| match text.or(answer.error_message.as_ref()) {
             Some(text) => failure.clone().with_detail(escape(text)),
@@ -235,8 +248,15 @@ impl Sender {
         };
         let mut stamp = pending.stamp;
         let mut at = 0;
-        for batch in parts {
-            let part = stamp.as_mut().map(|rest| rest.take_front(batch.record_count()));
+        for (record_count, batch) in parts {
+            let part = stamp.as_mut().map(|rest| rest.take_front(record_count));
+            let Some(batch) = batch else {
+                // Its codec failed, and its deliveries know; what follows it in the numbering cannot be appended.
+                if let (Some(sequences), Some(stamp)) = (&mut self.partitions[slot].sequences, &part) {
+                    sequences.give_up(stamp);
+                }
+                continue;
+            };
             let part = Pending {
                 stamp: part,
                 maybe_persisted: pending.maybe_persisted,
@@ -286,6 +306,12 @@ impl Sender {
         pending.last_error = Some(code.to_string().into());
         if pending.batch.is_complete() {
             self.give_up(slot, &pending);
+        } else if pending.attempts > self.shared.config.retries {
+            pending.batch.fail(DeliveryFailure::new(
+                FailureKind::Broker(code),
+                pending.persistence(),
+            ));
+            self.give_up(slot, &pending);
         } else if !intact && pending.maybe_persisted {
             let failure = DeliveryFailure::new(FailureKind::Broker(code), pending.persistence());
             pending
@@ -293,7 +319,8 @@ impl Sender {
                 .fail(failure.with_detail("an earlier attempt may have been appended"));
             self.give_up(slot, &pending);
         } else {
-            if intact {
+            // The first time a new epoch may begin at once; a broker that refuses that too is not asked in a loop.
+            if intact || pending.attempts > 1 {
                 pending.not_before = now + self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
             }
             self.put_back(slot, pending);

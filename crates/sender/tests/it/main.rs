@@ -3,4 +3,5 @@
 mod delivery;
 mod idempotence;
 mod metadata;
+mod trouble;
 mod world;

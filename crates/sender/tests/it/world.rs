@@ -224,7 +224,7 @@ impl World {
         self.respond(node, &request, &answer);
     }
 
-    fn respond(&mut self, node: i32, request: &Request, answer: &impl Message) {
+    pub(crate) fn respond(&mut self, node: i32, request: &Request, answer: &impl Message) {
         let mut writer = Writer::default();
         answer.encode(&mut writer, request.api_version).expect("encodes");
         let now = self.now();
