@@ -87,7 +87,14 @@ fn all() -> anyhow::Result<Counter> {
         bail!("`cargo test` failed without a failed test: a test program ended early, or did not compile");
     }
     if real_kafka {
-        counter.counts += acceptance::short()?;
+        counter.counts += acceptance::short().unwrap_or_else(|error| {
+            // The count comes last in any case: scripts wait for it.
+            eprintln!("error: the acceptance tests cannot run: {error:#}");
+            Counts {
+                failed: 1,
+                ..Counts::default()
+            }
+        });
     }
     Ok(counter)
 }

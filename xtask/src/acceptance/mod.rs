@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use clap::builder::PossibleValuesParser;
 
 use crate::kafka::{Cluster, Options, java};
 use crate::maven;
 use crate::program::Program;
 use crate::project;
 use crate::test::Counts;
-use compare::{Comparison, Faults, Repeats};
+use compare::{Comparison, Faults, Timestamps};
 use failover::Trouble;
 use input::Input;
 
@@ -37,10 +38,16 @@ const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
 /// The lines of the short form: enough for batches to fill, and for several in each partition.
 const LINES_SHORT: usize = 20_000;
 
+/// What happens to a broker of three, by its name.
+const TROUBLES: &[Trouble] = &[Trouble::Killed, Trouble::Frozen];
+
 /// How much is produced, and with what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How many lines of 100 bytes for each codec.
+    /// Only these checks: codecs, and what happens to a broker [default: all].
+    #[arg(value_parser = PossibleValuesParser::new(CODECS.iter().copied().chain(TROUBLES.iter().map(|t| t.name()))))]
+    checks: Vec<String>,
+    /// How many lines of 100 bytes for each check.
     #[arg(long, default_value_t = 1_000_000)]
     lines: usize,
     /// The version of Kafka.
@@ -54,25 +61,34 @@ pub(crate) struct Arguments {
 /// `cargo xtask acceptance`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     require_kcat()?;
+    if arguments.lines < 100 {
+        bail!("fewer than 100 lines prove nothing");
+    }
     let program = match &arguments.program {
         Some(path) => Program::at(path.clone()),
         None => Program::build(true)?,
     };
-    let input = Input {
-        lines: arguments.lines,
+    let wanted =
+        |name: &str| arguments.checks.is_empty() || arguments.checks.iter().any(|check| check == name);
+    let mut checks = Checks {
+        program,
+        version: arguments.version.clone(),
+        input: Input {
+            lines: arguments.lines,
+        },
+        counts: Counts::default(),
     };
-    let counts = all(
-        &program,
-        &arguments.version,
-        input,
-        &[Trouble::Killed, Trouble::Frozen],
-    )?;
-    if counts.failed > 0 {
-        bail!(
-            "{} of {} acceptance tests failed",
-            counts.failed,
-            counts.failed + counts.passed
-        );
+    let codecs: Vec<_> = CODECS.iter().copied().filter(|codec| wanted(codec)).collect();
+    checks.codecs(&codecs)?;
+    let troubles: Vec<_> = TROUBLES
+        .iter()
+        .copied()
+        .filter(|trouble| wanted(trouble.name()))
+        .collect();
+    checks.troubles(&troubles)?;
+    let Counts { passed, failed, .. } = checks.counts;
+    if failed > 0 {
+        bail!("{failed} of {} acceptance tests failed", passed + failed);
     }
     Ok(())
 }
@@ -89,59 +105,86 @@ pub(crate) fn short() -> anyhow::Result<Counts> {
             ..Counts::default()
         });
     }
-    all(
-        &Program::build(false)?,
-        maven::DEFAULT_VERSION,
-        Input { lines: LINES_SHORT },
-        &[Trouble::Killed],
-    )
+    let mut checks = Checks {
+        program: Program::build(false)?,
+        version: maven::DEFAULT_VERSION.to_owned(),
+        input: Input { lines: LINES_SHORT },
+        counts: Counts::default(),
+    };
+    checks.codecs(CODECS)?;
+    checks.troubles(&[Trouble::Killed])?;
+    Ok(checks.counts)
 }
 
-fn all(program: &Program, version: &str, input: Input, troubles: &[Trouble]) -> anyhow::Result<Counts> {
-    if input.lines < 100 {
-        bail!("fewer than 100 lines prove nothing");
-    }
-    let mut counts = Counts::default();
-    let mut tell = |name: &str, result: anyhow::Result<String>| match result {
-        Ok(what) => {
-            counts.passed += 1;
-            println!("test acceptance::{name} ... ok ({what})");
+/// A run of checks.
+struct Checks {
+    program: Program,
+    version: String,
+    input: Input,
+    counts: Counts,
+}
+
+impl Checks {
+    /// All lines with each of `codecs`, into one broker.
+    fn codecs(&mut self, codecs: &[&str]) -> anyhow::Result<()> {
+        if codecs.is_empty() {
+            return Ok(());
         }
-        Err(error) => {
-            counts.failed += 1;
-            println!("test acceptance::{name} ... FAILED: {error:#}");
-        }
-    };
-    {
-        let cluster = Cluster::start(&Options {
-            version: version.to_owned(),
-            ..Options::default()
-        })?;
+        let cluster = Cluster::start(&self.options(1))?;
         let folder = Folder::create()?;
         let file = folder.path.join("lines");
-        input.write(&file)?;
-        let topics: Vec<_> = CODECS.iter().map(|codec| format!("codec-{codec}")).collect();
+        self.input.write(&file)?;
+        let topics: Vec<_> = codecs.iter().map(|codec| format!("codec-{codec}")).collect();
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        let partition_of_key = topics_and_partitions(&cluster, 1, &topics, input)?;
-        for (codec, topic) in CODECS.iter().zip(topics) {
-            tell(
+        let partition_of_key = topics_and_partitions(&cluster, 1, &topics, self.input)?;
+        for (codec, topic) in codecs.iter().zip(topics) {
+            let result = codec_round(
+                &self.program,
+                &cluster,
                 codec,
-                codec_round(program, &cluster, codec, topic, &file, input, &partition_of_key),
+                topic,
+                &file,
+                self.input,
+                &partition_of_key,
             );
+            self.tell(codec, result);
+        }
+        Ok(())
+    }
+
+    /// All lines through each of `troubles`, into three brokers.
+    fn troubles(&mut self, troubles: &[Trouble]) -> anyhow::Result<()> {
+        if troubles.is_empty() {
+            return Ok(());
+        }
+        let mut cluster = Cluster::start(&self.options(3))?;
+        for &trouble in troubles {
+            let result = failover::run(&self.program, &mut cluster, trouble, self.input);
+            self.tell(trouble.name(), result);
+        }
+        Ok(())
+    }
+
+    fn options(&self, nodes: usize) -> Options {
+        Options {
+            version: self.version.clone(),
+            nodes,
+            ..Options::default()
         }
     }
-    let mut cluster = Cluster::start(&Options {
-        version: version.to_owned(),
-        nodes: 3,
-        ..Options::default()
-    })?;
-    for &trouble in troubles {
-        tell(
-            trouble.name(),
-            failover::run(program, &mut cluster, trouble, input),
-        );
+
+    fn tell(&mut self, name: &str, result: anyhow::Result<String>) {
+        match result {
+            Ok(what) => {
+                self.counts.passed += 1;
+                println!("test acceptance::{name} ... ok ({what})");
+            }
+            Err(error) => {
+                self.counts.failed += 1;
+                println!("test acceptance::{name} ... FAILED: {error:#}");
+            }
+        }
     }
-    Ok(counts)
 }
 
 /// All lines with one codec: produced, read back twice, and dumped.
@@ -161,10 +204,10 @@ fn codec_round(
     acks.check(input, partition_of_key, &mut faults);
     faults.into_result()?;
 
-    let mut comparison = Comparison::new(input, &acks, Repeats::Forbidden);
+    let mut comparison = Comparison::new(input, &acks, Timestamps::Exact);
     readers::java_consumer(cluster.library(), &bootstrap, topic, input.lines, &mut comparison)?;
     comparison.finish().context("Java's consumer")?;
-    let mut comparison = Comparison::new(input, &acks, Repeats::Forbidden);
+    let mut comparison = Comparison::new(input, &acks, Timestamps::Exact);
     readers::kcat(&bootstrap, topic, &mut comparison)?;
     comparison.finish().context("kcat")?;
 
