@@ -75,7 +75,7 @@ impl Sizes {
                     })
                     .min();
                 let what = format!("{}.{}", structure.name, field.name);
-                consider(self.layout_of(element, false).size, wire.unwrap_or(1), what);
+                consider(self.layout_of(element).size, wire.unwrap_or(1), what);
             }
         }
         if !schema.flexible.is_empty() {
@@ -89,7 +89,7 @@ impl Sizes {
         let mut layouts: Vec<_> = structure
             .fields
             .iter()
-            .map(|field| self.layout_of(&field.kind, !field.nullable.is_empty()))
+            .map(|field| self.layout_of(&field.kind))
             .collect();
         if flexible {
             layouts.push(layout(8, 8));
@@ -99,7 +99,7 @@ impl Sizes {
         layout(size.next_multiple_of(align), align)
     }
 
-    fn layout_of(&self, kind: &Type, nullable: bool) -> Layout {
+    fn layout_of(&self, kind: &Type) -> Layout {
         match kind {
             Type::Bool | Type::Int8 => layout(1, 1),
             Type::Int16 | Type::Uint16 => layout(2, 2),
@@ -109,13 +109,11 @@ impl Sizes {
             // None hides in a niche.
             Type::String | Type::Array(_) => layout(24, 8),
             Type::Bytes | Type::Records => layout(32, 8),
-            // So here, for structures that can be null have a string or an array.
-            Type::Struct(name) => {
-                let _ = nullable;
-                self.layouts
-                    .get(name)
-                    .map_or(layout(0, 1), |(size, align)| layout(*size, *align))
-            }
+            // So here: structures that can be null have a string or an array.
+            Type::Struct(name) => self
+                .layouts
+                .get(name)
+                .map_or(layout(0, 1), |(size, align)| layout(*size, *align)),
         }
     }
 

@@ -127,7 +127,8 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}byte {}: ", self.0.place, self.0.offset)?;
+        self.0.place.write(formatter, ", ")?;
+        write!(formatter, "byte {}: ", self.0.offset)?;
         match &self.0.kind {
             DecodeErrorKind::Truncated { needed, remaining } => {
                 write!(formatter, "{needed} bytes are needed, {remaining} remain")
@@ -274,7 +275,7 @@ impl EncodeError {
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0.place)?;
+        self.0.place.write(formatter, ": ")?;
         match &self.0.kind {
             EncodeErrorKind::FieldNotInVersion => {
                 formatter.write_str("the field is set, and this version does not have it")
@@ -337,6 +338,14 @@ impl Place {
         }
     }
 
+    /// Writes it before something else, if there is something to write.
+    fn write(&self, formatter: &mut fmt::Formatter<'_>, separator: &str) -> fmt::Result {
+        if self.message.is_none() && self.reversed.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "{self}{separator}")
+    }
+
     fn path(&self) -> String {
         let mut path = String::new();
         for segment in self.reversed.iter().rev() {
@@ -352,16 +361,14 @@ impl Place {
     }
 }
 
-/// `ProduceRequest v9, topic_data[0].name, `: each part that is known.
+/// `ProduceRequest v9, topic_data[0].name`: each part that is known.
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((name, version)) = self.message {
-            write!(formatter, "{name} v{version}, ")?;
+            let comma = if self.reversed.is_empty() { "" } else { ", " };
+            write!(formatter, "{name} v{version}{comma}")?;
         }
-        if !self.reversed.is_empty() {
-            write!(formatter, "{}, ", self.path())?;
-        }
-        Ok(())
+        formatter.write_str(&self.path())
     }
 }
 
@@ -397,7 +404,7 @@ mod tests {
         assert_eq!(error.version(), Some(2));
         assert_eq!(
             error.to_string(),
-            "JoinGroupRequest v2, member.group_instance_id, the field is set, and this version does not have it"
+            "JoinGroupRequest v2, member.group_instance_id: the field is set, and this version does not have it"
         );
     }
 
