@@ -14,6 +14,36 @@
 //!                      +---- handle_response, handle_failed, handle_sealed ...
 //! ```
 //!
+//! # Driving it by hand
+//! ```
+//! use ottla_accumulator::AccumulatorConfig;
+//! use ottla_partitioning::DefaultPartitioner;
+//! use ottla_sender::{Action, Address, SendRecord, Sender, SenderConfig, TrySendError};
+//! use ottla_time::{Clock, ManualClock};
+//! use std::sync::Arc;
+//!
+//! let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+//! let bootstrap = vec![Address { host: "broker".into(), port: 9092 }];
+//! let config = SenderConfig { bootstrap, ..SenderConfig::default() };
+//! let partitioner = Box::new(DefaultPartitioner::new());
+//! let (mut sender, handle) = Sender::new(config, AccumulatorConfig::default(), partitioner, clock.clone(), 7);
+//!
+//! // A record for a topic that nobody has asked for yet: its metadata is missing, and the sender wants to connect.
+//! let topic = handle.topic("orders");
+//! assert_eq!(handle.try_send(&topic, &SendRecord::default()).unwrap_err(), TrySendError::Metadata);
+//! sender.turn(clock.now());
+//! let Some(Action::Connect { node: -1, address }) = sender.poll_action() else { panic!("it begins at bootstrap") };
+//! assert_eq!(address.port, 9092);
+//!
+//! // There is no broker in this example: the sender is told so, and tries again. Closing ends it.
+//! sender.handle_disconnected(-1, "connection refused", clock.now());
+//! sender.turn(clock.now());
+//! assert!(matches!(sender.poll_action(), Some(Action::Connect { .. })));
+//! let _closing = handle.close(std::time::Duration::ZERO);
+//! sender.turn(clock.now());
+//! assert!(matches!(sender.poll_action(), Some(Action::Finished)));
+//! ```
+//!
 //! # What holds
 //! - Idempotent: a record is in the log once, and in the order of its partition, with up to five batches in flight. Without:
 //!   one batch of a partition is in flight at a time, and a failed one goes before any later one, so order is kept.
