@@ -67,7 +67,7 @@ async fn no_broker_is_a_clear_error() {
     let address = address.expect("loopback has free ports").to_string();
     let builder = Producer::builder()
         .bootstrap_servers(&address)
-        .set("max.block.ms", "300");
+        .set("max.block.ms", "2000");
     let producer = builder.build().expect("it starts without a broker");
     let error = producer.send(&Record::to(TOPIC)).await.expect_err("no broker");
     let text = error.to_string();
