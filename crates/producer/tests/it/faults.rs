@@ -75,7 +75,7 @@ async fn a_frozen_broker_holds_up_only_its_own_partitions_and_memory_stays_bound
     let settings = [
         ("buffer.memory", "200000"),
         ("batch.size", "1000"),
-        ("max.block.ms", "1000"),
+        ("max.block.ms", "5000"),
     ];
     let producer = producer(&cluster, &settings);
     let partitions: Vec<i32> = (0..PARTITIONS).collect();
