@@ -295,7 +295,8 @@ impl Cluster {
         let Some(connection) = self.connections.get(&id) else {
             return true;
         };
-        connection.queue.len() < self.config.limits.queued_requests_max.max(1)
+        let max = self.config.limits.queued_requests_max.max(1);
+        connection.queue.len() < max && connection.outgoing.len() < max
     }
 
     /// Takes up what waits on a connection, until one request has to wait.
@@ -305,7 +306,9 @@ impl Cluster {
                 return;
             };
             let frozen = self.nodes.get(&connection.broker).is_none_or(Node::is_frozen);
-            if connection.busy || frozen {
+            // As many answers may be under way as requests may wait.
+            let full = connection.outgoing.len() >= self.config.limits.queued_requests_max.max(1);
+            if connection.busy || frozen || full {
                 return;
             }
             let Some(frame) = connection.queue.pop_front() else {
@@ -493,10 +496,16 @@ impl Cluster {
                 return;
             }
             match connection.outgoing.pop_front() {
-                Some((_, Outgoing::Bytes(bytes))) => self.outputs.push_back(Output::Send {
-                    connection: id,
-                    bytes,
-                }),
+                Some((_, Outgoing::Bytes(bytes))) => {
+                    let max = self.config.limits.queued_requests_max.max(1);
+                    if connection.outgoing.len() + 1 == max {
+                        self.ready.push_back(id);
+                    }
+                    self.outputs.push_back(Output::Send {
+                        connection: id,
+                        bytes,
+                    });
+                }
                 Some((_, Outgoing::Close)) => self.close(id, "a fault"),
                 None => return,
             }

@@ -193,8 +193,8 @@ impl Default for Limits {
             producers_per_partition_max: 10_000,
             transactional_ids_max: 10_000,
             groups_max: 1_000,
-            group_members_max: 1_000,
-            group_metadata_bytes_max: 1024 * 1024,
+            group_members_max: 250,
+            group_metadata_bytes_max: 64 * 1024,
             events_max: 65_536,
         }
     }

@@ -1,7 +1,7 @@
 //! Cutting a stream of bytes into request frames.
 
 use bytes::{Buf, Bytes, BytesMut};
-use std::fmt;
+use ottla_protocol::frame::{FrameSizeError, SIZE_BYTES, check_size};
 
 /// Collects bytes until they are whole frames. A frame is what follows its four bytes of length.
 ///
@@ -11,30 +11,6 @@ pub struct FrameDecoder {
     buffer: BytesMut,
     frame_bytes_max: usize,
 }
-
-/// A length field that no client sends. The connection cannot be used any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameError {
-    /// The length that was announced.
-    pub announced: i32,
-    /// The largest length that is taken.
-    pub frame_bytes_max: usize,
-}
-
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FrameError {
-            announced,
-            frame_bytes_max,
-        } = self;
-        write!(
-            f,
-            "a frame of {announced} bytes was announced; 0 to {frame_bytes_max} are taken"
-        )
-    }
-}
-
-impl std::error::Error for FrameError {}
 
 /// How much room a read gets at least: a batch of the default size and its request fit.
 const READ_BYTES: usize = 64 * 1024;
@@ -51,9 +27,9 @@ impl FrameDecoder {
     /// Where the next bytes are to be read into: at the end of what is there, with room for at least the rest of the
     /// frame that has begun, though never for more than 1 MiB that did not arrive.
     pub fn buffer_mut(&mut self) -> &mut BytesMut {
-        let missing = self
-            .announced()
-            .map_or(0, |length| (length + 4).saturating_sub(self.buffer.len()));
+        // A size that cannot be is said by `next_frame`, and gets no room.
+        let announced = self.announced().ok().flatten();
+        let missing = announced.map_or(0, |size| (size + SIZE_BYTES).saturating_sub(self.buffer.len()));
         self.buffer.reserve(missing.clamp(READ_BYTES, 1024 * 1024));
         &mut self.buffer
     }
@@ -64,30 +40,27 @@ impl FrameDecoder {
     }
 
     /// The next whole frame, if there is one.
-    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
-        let Some(head) = self.buffer.first_chunk::<4>() else {
+    ///
+    /// # Errors
+    ///
+    /// A size that no client sends. The connection cannot be used any more.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameSizeError> {
+        let Some(size) = self.announced()? else {
             return Ok(None);
         };
-        let announced = i32::from_be_bytes(*head);
-        let length = usize::try_from(announced)
-            .ok()
-            .filter(|&length| length <= self.frame_bytes_max)
-            .ok_or(FrameError {
-                announced,
-                frame_bytes_max: self.frame_bytes_max,
-            })?;
-        if self.buffer.len() - 4 < length {
+        if self.buffer.len() - SIZE_BYTES < size {
             return Ok(None);
         }
-        self.buffer.advance(4);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        self.buffer.advance(SIZE_BYTES);
+        Ok(Some(self.buffer.split_to(size).freeze()))
     }
 
-    fn announced(&self) -> Option<usize> {
-        let head = self.buffer.first_chunk::<4>()?;
-        usize::try_from(i32::from_be_bytes(*head))
-            .ok()
-            .filter(|&length| length <= self.frame_bytes_max)
+    /// The size of the frame that has begun.
+    fn announced(&self) -> Result<Option<usize>, FrameSizeError> {
+        let digits = self.buffer.first_chunk::<SIZE_BYTES>();
+        digits
+            .map(|digits| check_size(*digits, self.frame_bytes_max))
+            .transpose()
     }
 }
 
@@ -126,13 +99,8 @@ mod tests {
             let mut decoder = FrameDecoder::new(1_000);
             decoder.extend(head);
             assert!(decoder.buffer_mut().capacity() < 2 * READ_BYTES);
-            assert_eq!(
-                decoder.next_frame(),
-                Err(FrameError {
-                    announced,
-                    frame_bytes_max: 1_000
-                })
-            );
+            let error = decoder.next_frame().expect_err("no such frame");
+            assert_eq!((error.size, error.size_max), (announced, 1_000));
         }
     }
 }

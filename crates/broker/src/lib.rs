@@ -37,7 +37,7 @@ pub use config::{
 pub use control::{TopicError, Unknown};
 pub use event::{Event, EventKind};
 pub use fault::{Fault, FaultAction};
-pub use frame::{FrameDecoder, FrameError};
+pub use frame::FrameDecoder;
 pub use inspect::{Isolation, LogBatch, PartitionState};
 #[cfg(feature = "tcp")]
 pub use tcp::{ClusterGuard, ListenOptions, Server};

@@ -3,8 +3,7 @@
 use crate::cluster::ConnectionId;
 use crate::fault::Strikes;
 use bytes::Bytes;
-use ottla_protocol::wire::Writer;
-use ottla_protocol::{ApiKey, ErrorCode, Message, Request};
+use ottla_protocol::{ApiKey, ErrorCode, Request, frame};
 
 /// What every handler knows of its request.
 #[derive(Clone, Debug)]
@@ -54,29 +53,20 @@ impl RequestContext {
         self.strikes.error_after().unwrap_or(error)
     }
 
-    /// The frame of an answer: length, header, body.
+    /// The frame of an answer.
     pub(crate) fn answer<R: Request>(&self, response: &R::Response) -> Outcome {
-        self.answer_in(R::response_header_version(self.version), response, self.version)
+        self.answer_as::<R>(response, self.version)
     }
 
     /// The frame of an answer whose version is not that of the request.
-    pub(crate) fn answer_in<M: Message>(&self, header_version: i16, response: &M, version: i16) -> Outcome {
-        let mut writer = Writer::with_capacity(128);
-        writer.i32(0);
-        writer.i32(self.correlation_id);
-        if header_version >= 1 {
-            // No tagged fields.
-            writer.unsigned_varint(0);
+    pub(crate) fn answer_as<R: Request>(&self, response: &R::Response, version: i16) -> Outcome {
+        match frame::encode_response::<R>(response, version, self.correlation_id) {
+            Ok(frame) => Outcome::Answer(frame),
+            Err(error) => {
+                // A field was set that the version has not got: a bug of ours, which the tests of every version look for.
+                debug_assert!(false, "{error}");
+                Outcome::Close("the answer could not be encoded")
+            }
         }
-        if response.encode(&mut writer, version).is_err() {
-            // A field was set that the version has not got: a bug of ours, which the tests of every version look for.
-            debug_assert!(false, "{} v{version} cannot be encoded: {response:?}", M::NAME);
-            return Outcome::Close("the answer could not be encoded");
-        }
-        let Ok(length) = i32::try_from(writer.len() - 4) else {
-            return Outcome::Close("the answer is larger than a frame can be");
-        };
-        writer.patch_i32(0, length);
-        Outcome::Answer(writer.into_bytes())
     }
 }

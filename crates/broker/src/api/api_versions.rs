@@ -23,7 +23,7 @@ impl Cluster {
                 api_keys: ours.into_iter().map(describe).collect(),
                 ..ApiVersionsResponse::default()
             };
-            return context.answer_in(0, &response, 0);
+            return context.answer_as::<ApiVersionsRequest>(&response, 0);
         }
         let Ok(request) = ApiVersionsRequest::decode(reader, context.version) else {
             return Outcome::Close("the request cannot be decoded");
@@ -44,7 +44,7 @@ impl Cluster {
             },
             None => self.versions(context),
         };
-        context.answer_in(0, &response, context.version)
+        context.answer::<ApiVersionsRequest>(&response)
     }
 
     fn versions(&self, context: &RequestContext) -> ApiVersionsResponse {

@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, ConnectionId};
 use crate::fault::Strikes;
 use crate::request::{Outcome, RequestContext};
 use bytes::Bytes;
+use ottla_protocol::frame::decode_request_header;
 use ottla_protocol::wire::Reader;
 use ottla_protocol::{ApiKey, ErrorCode, Request, messages};
 
@@ -30,32 +31,18 @@ pub(crate) fn parse_header(
     frame: &Bytes,
 ) -> Result<(RequestContext, Bytes), &'static str> {
     let mut reader = Reader::from_bytes(frame);
-    let header = |reader: &mut Reader<'_>| {
-        let api = ApiKey(reader.i16("request_api_key")?);
-        let version = reader.i16("request_api_version")?;
-        let correlation_id = reader.i32("correlation_id")?;
-        // Never compact, also in flexible versions of the header.
-        let client_id = reader.nullable_string(false, "client_id")?;
-        Ok::<_, ottla_protocol::wire::DecodeError>((api, version, correlation_id, client_id))
-    };
-    let (api, version, correlation_id, client_id) =
-        header(&mut reader).map_err(|_| "not a request header")?;
+    let header = decode_request_header(&mut reader).map_err(|_| "not a request header")?;
+    let api = ApiKey(header.request_api_key);
     if api != ApiKey::PRODUCE && frame.len() > SMALL_FRAME_BYTES_MAX {
         return Err("the frame is too large for its API");
-    }
-    if is_flexible(api, version) {
-        let mut tagged = ottla_protocol::wire::TaggedFields::default();
-        reader
-            .unknown_tagged_fields(&mut tagged)
-            .map_err(|_| "not a request header")?;
     }
     let context = RequestContext {
         connection,
         broker,
         api,
-        version,
-        correlation_id,
-        client_id,
+        version: header.request_api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
         strikes: Strikes::default(),
     };
     Ok((context, frame.slice(reader.offset()..)))
@@ -107,16 +94,6 @@ macro_rules! define_dispatch {
                 ApiKey::API_VERSIONS => cluster.api_versions(context, reader),
                 $(ApiKey::$key => with::<$request>(cluster, context, reader, Cluster::$method),)*
                 _ => Outcome::Close("the API is not supported"),
-            }
-        }
-
-        /// Whether this version of an API has a flexible header.
-        fn is_flexible(api: ApiKey, version: i16) -> bool {
-            use ottla_protocol::Message as _;
-            match api {
-                ApiKey::API_VERSIONS => messages::ApiVersionsRequest::is_flexible(version),
-                $(ApiKey::$key => <$request>::is_flexible(version),)*
-                _ => false,
             }
         }
     };

@@ -23,7 +23,7 @@ pub(crate) struct Offsets {
 }
 
 /// How many partitions a group may have offsets for.
-const OFFSETS_MAX: usize = 200_000;
+const OFFSETS_MAX: usize = 20_000;
 
 impl Offsets {
     /// Commits an offset; false if the group has too many.

@@ -192,7 +192,7 @@ impl DerefMut for ClusterGuard<'_> {
 
 impl Drop for ClusterGuard<'_> {
     fn drop(&mut self) {
-        self.shared.settle(&mut self.state, None);
+        self.shared.settle(&mut self.state);
     }
 }
 
@@ -266,7 +266,7 @@ impl Shared {
         for frame in frames.drain(..) {
             state.cluster.handle_frame(id, frame, now, wall_ms);
         }
-        self.settle(&mut state, Some(id));
+        self.settle(&mut state);
     }
 
     /// A connection's task has ended.
@@ -274,7 +274,7 @@ impl Shared {
         let mut state = self.lock();
         state.outboxes.remove(&id);
         state.cluster.handle_closed(id, self.now());
-        self.settle(&mut state, None);
+        self.settle(&mut state);
     }
 
     fn accepted(&self, broker: i32, peer: SocketAddr) -> Option<(ConnectionId, Arc<Outbox>)> {
@@ -285,13 +285,12 @@ impl Shared {
             .ok()?;
         let outbox = Arc::new(Outbox::new(self.unsent_bytes_max));
         state.outboxes.insert(id, Arc::clone(&outbox));
-        self.settle(&mut state, None);
+        self.settle(&mut state);
         Some((id, outbox))
     }
 
-    /// Distributes what the cluster has to say, and wakes the timer task if it waits for too late a moment. A
-    /// connection's own task (`current`) looks into its outbox next anyway, but a stored wake-up costs nothing.
-    fn settle(&self, state: &mut State, _current: Option<ConnectionId>) {
+    /// Distributes what the cluster has to say, and wakes the timer task if it waits for too late a moment.
+    fn settle(&self, state: &mut State) {
         while let Some(output) = state.cluster.poll_output() {
             match output {
                 Output::Send { connection, bytes } => {
@@ -394,20 +393,29 @@ async fn run_timers(shared: Arc<Shared>) {
                 .is_some_and(|deadline| deadline <= now)
             {
                 state.cluster.handle_timeout(now, wall_ms());
-                shared.settle(&mut state, None);
+                shared.settle(&mut state);
             }
             state.armed = state.cluster.poll_timeout();
             state.armed
         };
         match deadline {
             Some(deadline) => {
-                let at = tokio::time::Instant::from_std(shared.origin) + deadline.since(Time::ZERO);
+                let origin = tokio::time::Instant::from_std(shared.origin);
+                // A deadline beyond what the system's clock can say is none.
+                let at = origin.checked_add(deadline.since(Time::ZERO));
                 tokio::select! {
-                    () = tokio::time::sleep_until(at) => {}
+                    () = wait_until(at) => {}
                     () = shared.timer_changed.notified() => {}
                 }
             }
             None => shared.timer_changed.notified().await,
         }
+    }
+}
+
+async fn wait_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
