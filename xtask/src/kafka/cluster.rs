@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::Signal;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, test_kill_process};
 
 use super::node::{self, Node};
 use super::properties::{self, Ports};
@@ -260,7 +261,25 @@ fn node_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 fn scoped_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    project::target().join(format!("kafka/run/{}-{number}", process::id()))
+    let all = project::target().join("kafka/run");
+    remove_orphans(&all);
+    all.join(format!("{}-{number}", process::id()))
+}
+
+/// Removes the folders of processes that are gone: one that is killed cannot tidy up, and a failed test leaves its
+/// folder to be looked at until somebody starts the next cluster.
+fn remove_orphans(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .split_once('-')
+            .and_then(|(pid, _)| pid.parse().ok())
+            .and_then(Pid::from_raw);
+        if owner.is_some_and(|owner| test_kill_process(owner) == Err(Errno::SRCH)) {
+            // Space on a disk is all that this is about.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A UUID as Kafka writes it: 128 bits in the alphabet of base64url. The first is a letter: tools take a `-` for a flag.
@@ -310,5 +329,24 @@ mod tests {
         ] {
             assert_eq!(runs_on_kraft(version), runs, "{version}");
         }
+    }
+
+    #[test]
+    fn only_the_folders_of_processes_that_are_gone_are_removed() {
+        let mut gone = process::Command::new("true").spawn().expect("a process");
+        gone.wait().expect("its end");
+        let all = std::env::temp_dir().join(format!("ottla-orphans-{}", process::id()));
+        let [orphan, ours, up] = [
+            format!("{}-1", gone.id()),
+            format!("{}-1", process::id()),
+            "up".to_owned(),
+        ]
+        .map(|name| all.join(name));
+        for folder in [&orphan, &ours, &up] {
+            fs::create_dir_all(folder).expect("a folder");
+        }
+        remove_orphans(&all);
+        assert!(!orphan.exists() && ours.exists() && up.exists());
+        fs::remove_dir_all(&all).expect("removed");
     }
 }
