@@ -107,7 +107,10 @@ async fn records_without_key_are_spread_over_all_partitions() {
 #[tokio::test]
 async fn a_record_that_cannot_be_sent_is_refused_at_once() {
     let cluster = cluster(1);
-    let producer = producer(&cluster, &[("max.request.size", "1000"), ("max.block.ms", "2000")]);
+    let producer = producer(
+        &cluster,
+        &[("max.request.size", "1000"), ("max.block.ms", "2000")],
+    );
     let value = vec![0; 2_000];
     let error = producer
         .send(&Record::to(TOPIC).value(&value))
