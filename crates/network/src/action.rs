@@ -1,6 +1,6 @@
 //! What the network asks of the I/O around it.
 
-use crate::{Endpoint, Segments};
+use crate::{Endpoint, Segments, TlsFailure};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub struct IoFailure {
     pub kind: io::ErrorKind,
     /// What to show.
     pub message: String,
+    /// What went wrong with TLS, if that was it.
+    pub tls: Option<TlsFailure>,
 }
 
 impl IoFailure {
@@ -94,23 +96,31 @@ impl IoFailure {
         IoFailure {
             kind,
             message: message.into(),
+            tls: None,
         }
     }
 
     /// The other side ended the stream in order.
     pub fn end_of_stream() -> IoFailure {
-        IoFailure {
-            kind: io::ErrorKind::UnexpectedEof,
-            message: "the broker closed the connection".to_owned(),
-        }
+        IoFailure::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")
+    }
+}
+
+impl From<TlsFailure> for IoFailure {
+    fn from(failure: TlsFailure) -> IoFailure {
+        io::Error::new(io::ErrorKind::InvalidData, failure).into()
     }
 }
 
 impl From<io::Error> for IoFailure {
     fn from(error: io::Error) -> IoFailure {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TlsFailure>());
         IoFailure {
             kind: error.kind(),
             message: error.to_string(),
+            tls: tls.cloned(),
         }
     }
 }

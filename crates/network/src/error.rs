@@ -1,7 +1,7 @@
 //! What goes wrong with connections, and what to do about it.
 
-use crate::Endpoint;
 use crate::action::IoFailure;
+use crate::{Endpoint, TlsFailure};
 use ottla_protocol::ApiKey;
 use std::fmt;
 use std::io;
@@ -52,6 +52,9 @@ pub enum NetworkErrorKind {
         /// What the connection was doing, if it had not been ready yet.
         during: Option<SetupStage>,
     },
+
+    /// TLS with the broker could not be agreed upon.
+    Tls(TlsFailure),
 
     /// The broker did not answer a request in time, so the connection was closed.
     RequestTimeout {
@@ -158,6 +161,30 @@ impl NetworkError {
         )
     }
 
+    /// Whether one side does not accept who the other one is: certificates, credentials or the settings about them are
+    /// wrong. Trying again does not help, and who waits should be told.
+    pub fn is_authentication(&self) -> bool {
+        match self.kind() {
+            NetworkErrorKind::Tls(failure) => !failure.is_wrong_peer(),
+            _ => false,
+        }
+    }
+
+    /// Whether what listens there is no Kafka broker, or one that speaks another `security.protocol`. Trying again does
+    /// not help, and who waits should be told.
+    pub fn is_wrong_peer(&self) -> bool {
+        match self.kind() {
+            NetworkErrorKind::Tls(failure) => failure.is_wrong_peer(),
+            NetworkErrorKind::FrameLength { looks_like, .. } => {
+                matches!(
+                    looks_like,
+                    LooksLike::Tls | LooksLike::Http | LooksLike::Ssh | LooksLike::Text
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the peer does not speak Kafka's protocol as it should.
     pub fn is_protocol_violation(&self) -> bool {
         matches!(
@@ -200,7 +227,10 @@ fn hint(kind: &NetworkErrorKind) -> Option<&'static str> {
             "something accepted the connection but does not answer: the listener may want TLS \
              (security.protocol), or the broker is stuck"
         }
-        NetworkErrorKind::SetupTimeout { .. } => "a firewall may drop the packets",
+        NetworkErrorKind::SetupTimeout { .. } => {
+            "a firewall may drop the packets; or, with TLS, the listener accepts and does not answer"
+        }
+        NetworkErrorKind::Tls(failure) => failure.hint(),
         NetworkErrorKind::Closed { during: Some(_), .. } => {
             "it accepted the connection and closed it before the first answer: the listener may want TLS or SASL \
              (security.protocol)"
@@ -260,6 +290,7 @@ impl fmt::Display for NetworkErrorKind {
             } => {
                 write!(f, "connection lost while {stage}: {failure}")
             }
+            NetworkErrorKind::Tls(failure) => failure.fmt(f),
             NetworkErrorKind::RequestTimeout { api_key, timeout } => {
                 let api = ApiKey(*api_key);
                 write!(f, "no answer to {api} within {timeout:?}, connection closed")

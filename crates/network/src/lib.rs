@@ -139,6 +139,7 @@ mod request;
 mod segments;
 mod session;
 mod timer;
+mod tls_failure;
 #[cfg(feature = "tokio")]
 pub mod transport;
 mod versions;
@@ -152,4 +153,5 @@ pub use network::Network;
 pub use node::NodeState;
 pub use request::OutgoingRequest;
 pub use segments::Segments;
+pub use tls_failure::TlsFailure;
 pub use versions::{ApiRange, BrokerVersions, FinalizedFeature};

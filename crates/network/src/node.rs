@@ -241,7 +241,12 @@ impl Node {
         );
     }
 
-    pub(crate) fn failed(&mut self, failure: IoFailure, now: Time, shared: &mut Shared) {
+    pub(crate) fn failed(&mut self, mut failure: IoFailure, now: Time, shared: &mut Shared) {
+        // With TLS 1.3 a broker refuses the client's certificate only after the client's handshake is done.
+        let in_setup = matches!(self.state, State::Dialing { .. } | State::Negotiating { .. });
+        if in_setup && let Some(tls) = failure.tls.take() {
+            return self.end(NetworkErrorKind::Tls(tls), EndedBy::Io, now, shared);
+        }
         let kind = match &self.state {
             State::Down { .. } | State::Waiting { .. } => return,
             State::Resolving => NetworkErrorKind::Resolve(failure),

@@ -2,8 +2,8 @@
 
 use crate::codec_pool::CodecPool;
 use ottla_network::transport::NetworkDriver;
-use ottla_network::{Endpoint, NetworkEvent, OutgoingRequest};
-use ottla_sender::{Action, ApiRange, Request, Sender};
+use ottla_network::{Endpoint, NetworkError, NetworkEvent, OutgoingRequest};
+use ottla_sender::{Action, ApiRange, Disconnect, DisconnectClass, Request, Sender};
 use ottla_time::{Clock, Time};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -79,7 +79,10 @@ impl Driver {
                     .handle_failed(node, id, &error.to_string(), written, now);
             }
             NetworkEvent::Disconnected { node, error, .. } => {
-                self.sender.handle_disconnected(node, &error.to_string(), now);
+                let cause = error.to_string();
+                let class = class(&error);
+                self.sender
+                    .handle_disconnected(node, Disconnect { class, cause: &cause }, now);
             }
             // Requests in flight are limited by number, and each waits for its answer: nothing to do.
             _ => {}
@@ -120,6 +123,17 @@ impl Driver {
                 .handle_failed(node, id, &error.to_string(), false, now);
             self.fed = true;
         }
+    }
+}
+
+/// Whether another attempt to connect can help.
+fn class(error: &NetworkError) -> DisconnectClass {
+    if error.is_authentication() {
+        DisconnectClass::Authentication
+    } else if error.is_wrong_peer() {
+        DisconnectClass::WrongPeer
+    } else {
+        DisconnectClass::Passing
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use ottla_protocol::ErrorCode;
-use ottla_sender::{DeliveryFailure, FailureKind, Persistence, SendError, TrySendError};
+use ottla_sender::{DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TrySendError};
 use std::fmt;
 
 /// What went wrong. Ask it by its predicates; its text says what to do.
@@ -72,6 +72,18 @@ impl Error {
             Kind::Delivery(failure) => failure.kind == FailureKind::Closed,
             _ => false,
         }
+    }
+
+    /// Whether one side of a connection does not accept who the other one is: credentials, certificates or the settings
+    /// about them have to change. The next send tries again.
+    pub fn is_authentication(&self) -> bool {
+        matches!(
+            &*self.0,
+            Kind::Send(SendError::Connection {
+                class: DisconnectClass::Authentication,
+                ..
+            })
+        )
     }
 
     /// Whether [`Producer::try_send`](crate::Producer::try_send) would have had to wait: [`Producer::send`](crate::Producer::send) does.

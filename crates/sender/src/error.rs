@@ -1,5 +1,6 @@
 //! Errors of the calls on a handle.
 
+use crate::DisconnectClass;
 use ottla_protocol::ErrorCode;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,14 @@ pub enum SendError {
         waited: Duration,
         /// What stood in the way: the last error of the topic, or of the connection to the brokers.
         cause: Option<Arc<str>>,
+    },
+    /// No broker can be talked to, and waiting would not help: credentials, certificates or `security.protocol` are
+    /// wrong, on one side or the other. The next send tries again.
+    Connection {
+        /// What kind of trouble it is.
+        class: DisconnectClass,
+        /// What is wrong and what to change.
+        cause: Arc<str>,
     },
     /// The cluster refuses the topic: its name is illegal, or this client may not see it.
     Topic {
@@ -84,6 +93,7 @@ impl fmt::Display for SendError {
                     None => Ok(()),
                 }
             }
+            SendError::Connection { cause, .. } => f.write_str(cause),
             SendError::Topic { topic, code } => write!(f, "the cluster refuses topic {topic:?}: {code}"),
             SendError::TopicName { topic } => {
                 // A name of megabytes is not repeated whole.

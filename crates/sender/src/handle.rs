@@ -318,11 +318,7 @@ impl Handle {
         topic.forget_refusal();
         poll_fn(|cx| {
             if let Some(answer) = topic.poll_layout(partitions, cx) {
-                let refused = |code| SendError::Topic {
-                    topic: Arc::clone(topic.name()),
-                    code,
-                };
-                return Poll::Ready(answer.map_err(refused));
+                return Poll::Ready(answer);
             }
             // At each look: an answer that brought too little is no reason to stop asking.
             self.want(topic);

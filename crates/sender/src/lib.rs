@@ -53,6 +53,7 @@
 
 mod action;
 mod config;
+mod disconnect;
 mod error;
 mod handle;
 mod metadata;
@@ -69,6 +70,7 @@ mod wakeup;
 
 pub use action::{Action, Request, SealJob, Sealed};
 pub use config::{Acks, Address, SenderConfig};
+pub use disconnect::{Disconnect, DisconnectClass};
 pub use error::{SendError, TrySendError};
 pub use handle::{Closing, Handle, SendRecord};
 pub use node::ApiRange;

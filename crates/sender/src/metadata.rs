@@ -25,6 +25,8 @@ pub(crate) struct Metadata {
     pub(crate) known: bool,
     /// Ask as soon as the backoff allows.
     pub(crate) wanted: bool,
+    /// Nobody is asked until somebody needs it: the last attempt to connect was refused for good, and nothing waits.
+    pub(crate) paused: bool,
     /// Whether a topic was added since the last request: the answer on its way will not have it.
     pub(crate) grown: bool,
     /// The last answer.
@@ -44,6 +46,7 @@ impl Metadata {
             known: false,
             // The first fetch happens at start-up, before any topic is known.
             wanted: true,
+            paused: false,
             grown: false,
             refreshed: None,
             not_before: Time::ZERO,
@@ -63,9 +66,9 @@ impl Metadata {
         index
     }
 
-    /// When to ask next; `None` while an answer is on its way.
+    /// When to ask next; `None` while an answer is on its way, or nobody is to be asked.
     pub(crate) fn due(&self, max_age: std::time::Duration) -> Option<Time> {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || self.paused {
             return None;
         }
         let age_limit = self.refreshed.map_or(Time::ZERO, |at| at + max_age);

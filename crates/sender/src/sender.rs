@@ -10,7 +10,8 @@ use crate::node::{Link, Node};
 use crate::partition::{PartitionState, Pending};
 use crate::shared::{Command, Shared};
 use crate::timers::{Timer, Timers};
-use crate::{Action, ApiRange, Handle, Sealed, SenderConfig, Wakeup};
+use crate::topic::Refusal;
+use crate::{Action, ApiRange, Disconnect, DisconnectClass, Handle, Sealed, SenderConfig, Wakeup};
 use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Sealer};
 use ottla_partitioning::Partitioner;
 use ottla_protocol::compression::Compression;
@@ -195,14 +196,14 @@ impl Sender {
         state.link = Link::Ready(dispatch::negotiate(versions));
         state.failed = false;
         state.in_flight = 0;
+        self.metadata.paused = false;
     }
 
     /// The connection to the node ended, or could not be made. Its requests were failed before this.
-    pub fn handle_disconnected(&mut self, node: i32, error: &str, _now: Time) {
-        let cause: Arc<str> = error.into();
-        for topic in &self.metadata.topics {
-            topic.shared.delay(Arc::clone(&cause));
-        }
+    pub fn handle_disconnected<'a>(&mut self, node: i32, why: impl Into<Disconnect<'a>>, _now: Time) {
+        let why = why.into();
+        let cause: Arc<str> = why.cause.into();
+        self.tell_waiting(node, why.class, &cause);
         let Some(state) = self.nodes.get_mut(&node) else {
             return;
         };
@@ -219,6 +220,22 @@ impl Sender {
         if !state.ready.is_empty() {
             self.connect(node);
         }
+    }
+
+    /// Tells the sends that wait for metadata what stands in the way. Where waiting is vain they fail with it, and no
+    /// further attempt is made for them.
+    fn tell_waiting(&mut self, node: i32, class: DisconnectClass, cause: &Arc<str>) {
+        let mut others = self.nodes.iter().filter(|(id, _)| **id != node);
+        let is_final = class.is_final() && !others.any(|(_, other)| other.versions().is_some());
+        for topic in &self.metadata.topics {
+            if is_final {
+                topic.shared.refuse(Refusal::Connection(class, Arc::clone(cause)));
+            } else {
+                topic.shared.delay(Arc::clone(cause));
+            }
+        }
+        // What is queued still hopes for its deadline: the cluster may take this client again.
+        self.metadata.paused = is_final && !self.partitions.iter().any(PartitionState::has_work);
     }
 
     /// A batch was sealed.
@@ -276,6 +293,7 @@ impl Sender {
             self.metadata.grown = true;
         }
         self.metadata.wanted = true;
+        self.metadata.paused = false;
     }
 
     /// Looks into the accumulator: only the partitions that reported are looked at otherwise.

@@ -1,5 +1,6 @@
 //! A topic as the sending threads see it.
 
+use crate::{DisconnectClass, SendError};
 use arc_swap::ArcSwapOption;
 use ottla_accumulator::Partition;
 use ottla_partitioning::{TopicState, TopicView};
@@ -22,12 +23,34 @@ pub struct Topic {
 
 #[derive(Debug, Default)]
 struct Status {
-    /// The cluster's refusal, if that was its last word.
-    refusal: Option<ErrorCode>,
+    /// Why waiting is vain, if that was the last word.
+    refusal: Option<Refusal>,
     /// Why there is no metadata yet, for the error at the deadline.
     cause: Option<Arc<str>>,
     /// Those who wait for metadata. Bounded by the waiting futures: it is emptied at each answer.
     waiting: Vec<Waker>,
+}
+
+/// Why no metadata will come.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// The cluster refuses the topic.
+    Cluster(ErrorCode),
+    /// There is no way to the cluster.
+    Connection(DisconnectClass, Arc<str>),
+}
+
+impl Refusal {
+    /// As the error of a send to this topic.
+    fn into_error(self, topic: &Arc<str>) -> SendError {
+        match self {
+            Refusal::Cluster(code) => SendError::Topic {
+                topic: Arc::clone(topic),
+                code,
+            },
+            Refusal::Connection(class, cause) => SendError::Connection { class, cause },
+        }
+    }
 }
 
 /// The partitions of a topic: a snapshot that is replaced as a whole.
@@ -96,13 +119,13 @@ impl Topic {
     }
 
     /// Whether there are at least `count` partitions; if not, the task is woken at the next answer.
-    pub(crate) fn poll_layout(&self, count: usize, cx: &mut Context<'_>) -> Option<Result<(), ErrorCode>> {
+    pub(crate) fn poll_layout(&self, count: usize, cx: &mut Context<'_>) -> Option<Result<(), SendError>> {
         let mut status = self.status.lock();
         if self.partition_count().is_some_and(|known| known >= count) {
             return Some(Ok(()));
         }
-        if let Some(code) = status.refusal {
-            return Some(Err(code));
+        if let Some(refusal) = &status.refusal {
+            return Some(Err(refusal.clone().into_error(&self.name)));
         }
         if !status.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             status.waiting.push(cx.waker().clone());
@@ -124,10 +147,10 @@ impl Topic {
         wake(status);
     }
 
-    /// The cluster refuses the topic for good: those who wait fail with it.
-    pub(crate) fn refuse(&self, code: ErrorCode) {
+    /// No metadata will come: those who wait fail with the reason.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
         let mut status = self.status.lock();
-        status.refusal = Some(code);
+        status.refusal = Some(refusal);
         wake(status);
     }
 

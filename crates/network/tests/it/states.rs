@@ -1,7 +1,7 @@
 //! Every input in every state, and the ways through the states.
 
 use crate::support::{Hands, METADATA, NODE, PRODUCE, config, frame, home, request, versions_answer};
-use ottla_network::{Endpoint, NetworkErrorKind, NodeState, SendError, SetupStage};
+use ottla_network::{Endpoint, NetworkErrorKind, NodeState, SendError, SetupStage, TlsFailure};
 use ottla_time::Time;
 use std::time::Duration;
 
@@ -572,4 +572,33 @@ fn nothing_is_pending_without_nodes() {
     assert_eq!(hands.network.poll_timeout(), None);
     hands.network.handle_timeout(Time::MAX);
     assert!(hands.network.poll_io().is_none() && hands.network.poll_event().is_none());
+}
+
+#[test]
+fn tls_that_fails_is_told_as_such_wherever_the_setup_stands() {
+    for (state, expected) in [("dialing", true), ("negotiating", true), ("ready", false)] {
+        let (_, way) = STATES.into_iter().find(|(name, _)| *name == state).unwrap();
+        let mut hands = way();
+        let failure = TlsFailure::UnknownIssuer { trusted: 1 };
+        hands.failed(failure.into());
+        let error = hands.disconnect_error();
+        assert_eq!(error.is_authentication(), expected, "{state}: {error}");
+        assert!(!error.is_wrong_peer(), "{error}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_no_broker_is_told_apart_from_a_broken_one() {
+    for (answer, expected) in [
+        (&b"\x15\x03\x03\0\x02"[..], true),
+        (b"HTTP/1.1", true),
+        (b"\0\0\0\0", false),
+    ] {
+        let mut hands = Hands::negotiating(config());
+        hands.write_all();
+        hands.read(answer.to_vec());
+        let error = hands.disconnect_error();
+        assert_eq!(error.is_wrong_peer(), expected, "{error}");
+        assert!(!error.is_authentication(), "{error}");
+    }
 }

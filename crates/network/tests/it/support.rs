@@ -183,8 +183,11 @@ impl Hands {
     }
 
     pub(crate) fn closed(&mut self) {
-        self.network
-            .handle_closed(self.id(), IoFailure::end_of_stream(), self.now);
+        self.failed(IoFailure::end_of_stream());
+    }
+
+    pub(crate) fn failed(&mut self, failure: IoFailure) {
+        self.network.handle_closed(self.id(), failure, self.now);
         self.collect();
     }
 

@@ -3,7 +3,7 @@
 use super::{InFlight, Sender};
 use crate::node::{Link, Node};
 use crate::partition::PartitionState;
-use crate::topic::Layout;
+use crate::topic::{Layout, Refusal};
 use crate::{Address, Request};
 use bytes::Bytes;
 use ottla_protocol::messages::metadata::{
@@ -215,7 +215,7 @@ impl Sender {
         let code = ErrorCode::from(answer.error_code);
         let topic = &self.metadata.topics[index].shared;
         if code != ErrorCode::NONE && !code.is_retriable() {
-            topic.refuse(code);
+            topic.refuse(Refusal::Cluster(code));
             return true;
         }
         if code != ErrorCode::NONE {

@@ -3,5 +3,6 @@
 mod delivery;
 mod idempotence;
 mod metadata;
+mod refused;
 mod trouble;
 mod world;
