@@ -1,0 +1,39 @@
+//! What keys and values become on the wire.
+//!
+//! A [`Serializer`] works in two steps. [`prepare`](Serializer::prepare) gets what it needs from elsewhere, and is ready
+//! at once when that is known; [`serialize`](Serializer::serialize) appends the bytes to a buffer that the caller gives
+//! and uses again, and neither waits nor locks. The crate does no I/O, has no runtime and reads no clock: whoever has
+//! those drives the [`Preparation`].
+//!
+//! - [`builtin`]: strings, bytes, numbers, UUIDs, booleans, nulls and lists, with the bytes of Java's serializers.
+//! - [`JsonSerializer`] (feature `json`): anything that implements `serde::Serialize`, as JSON.
+//!
+//! ```
+//! use ottla_serialization::builtin::IntegerSerializer;
+//! use ottla_serialization::{AddedHeaders, Output, Payload, Role, Serializer, Target};
+//!
+//! # fn main() -> Result<(), ottla_serialization::SerializeError> {
+//! let (mut bytes, mut headers) = (Vec::new(), AddedHeaders::new());
+//! let target = Target::new("orders", Role::Key);
+//! let payload = IntegerSerializer.serialize(&target, Some(&7), &mut Output::new(&mut bytes, &mut headers))?;
+//! assert_eq!((payload, &bytes[..]), (Payload::Bytes, &[0, 0, 0, 7][..]));
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod builtin;
+#[cfg(test)]
+mod builtin_oracle_tests;
+mod error;
+mod headers;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(test)]
+mod oracle;
+mod serializer;
+
+pub use error::{ErrorKind, SerializeError};
+pub use headers::{AddedHeaders, Headers};
+#[cfg(feature = "json")]
+pub use json::JsonSerializer;
+pub use serializer::{Output, Payload, Preparation, Readiness, Role, Serializer, Target};
