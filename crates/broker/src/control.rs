@@ -137,15 +137,20 @@ impl Cluster {
 
     /// Creates a topic that was checked, with a leader for every partition that can have one.
     pub(crate) fn create_assigned(&mut self, spec: &TopicSpec, assignment: Vec<Vec<i32>>) -> Uuid {
-        // The version and variant bits of a random UUID, as Kafka's have; it is never one of the reserved ids then.
-        let high = (self.random.u64(..) & !0xf000) | 0x4000;
-        let low = (self.random.u64(..) >> 2) | 1 << 63;
-        let id = Uuid::from_halves(high, low);
+        let id = self.new_topic_id();
         let key = self
             .topics
             .create(&spec.name, id, assignment, spec.config.clone());
         self.settle_new_partitions(key, 0);
         id
+    }
+
+    /// An id that no topic has.
+    pub(crate) fn new_topic_id(&mut self) -> Uuid {
+        // The version and variant bits of a random UUID, as Kafka's have; it is never one of the reserved ids then.
+        let high = (self.random.u64(..) & !0xf000) | 0x4000;
+        let low = (self.random.u64(..) >> 2) | 1 << 63;
+        Uuid::from_halves(high, low)
     }
 
     /// Brokers that are down neither lead a new partition nor are in sync with it.

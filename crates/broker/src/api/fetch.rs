@@ -20,6 +20,7 @@ use ottla_protocol::messages::offset_for_leader_epoch::{
 };
 use ottla_protocol::messages::{ListOffsetsRequest, OffsetForLeaderEpochRequest};
 use ottla_protocol::records::RecordBatch;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 impl Cluster {
     pub(super) fn fetch(&mut self, context: &RequestContext, request: FetchRequest) -> Outcome {
@@ -210,6 +213,8 @@ impl Cluster {
             error_code: code(error),
             high_watermark: -1,
             last_stable_offset: -1,
+            // Where there is no log to ask Kafka says "none", otherwise "not known".
+            aborted_transactions: is_unknown(error).then(Vec::new),
             records: Some(bytes::Bytes::new()),
             ..PartitionData::default()
         };
@@ -279,6 +284,7 @@ impl Cluster {
         let partition = key.and_then(|key| self.topics.partition(key, wanted.partition_index));
         let partition = partition.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         check_leader(partition, context.broker, wanted.current_leader_epoch)?;
+        check_timestamp(context.version, wanted.timestamp)?;
         let log = &partition.log;
         let limit = read_limit(partition, isolation_level);
         let at = |offset: i64| Found {
@@ -295,9 +301,9 @@ impl Cluster {
             }
             EARLIEST | EARLIEST_LOCAL => return Ok(at(log.log_start())),
             MAX_TIMESTAMP => log.batch_of_max_timestamp(),
-            timestamp if timestamp >= 0 => log.first_batch_since(timestamp),
             // Nothing is stored elsewhere.
-            _ => None,
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
+            timestamp => log.first_batch_since(timestamp),
         };
         let Some(batch) = batch else {
             return Ok(Found::NOTHING);
@@ -404,6 +410,30 @@ fn fetch_error(context: &RequestContext, request: &FetchRequest) -> Option<Error
         .or_else(|| continues.then_some(ErrorCode::FETCH_SESSION_ID_NOT_FOUND))
 }
 
+/// Whether a version of ListOffsets knows a place in the log.
+fn check_timestamp(version: i16, timestamp: i64) -> Result<(), ErrorCode> {
+    let since = match timestamp {
+        0.. | LATEST | EARLIEST => 0,
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        EARLIEST_PENDING_UPLOAD => 11,
+        _ => return Err(ErrorCode::UNSUPPORTED_VERSION),
+    };
+    if version >= since {
+        Ok(())
+    } else {
+        Err(ErrorCode::UNSUPPORTED_VERSION)
+    }
+}
+
+fn is_unknown(error: ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID
+    )
+}
+
 /// Whether this broker leads, and the client knows the same leader epoch (KIP-320).
 fn check_leader(partition: &Partition, broker: i32, known_epoch: i32) -> Result<(), ErrorCode> {
     if partition.leader != broker {
@@ -419,10 +449,11 @@ fn check_leader(partition: &Partition, broker: i32, known_epoch: i32) -> Result<
 
 /// The epoch's end; that of the leader's own is the end of the log, also if nothing was written under it.
 fn end_of_epoch(partition: &Partition, epoch: i32) -> Option<(i32, i64)> {
-    if epoch == partition.leader_epoch {
-        return Some((epoch, partition.log.log_end()));
+    match epoch.cmp(&partition.leader_epoch) {
+        Ordering::Less => partition.log.end_of_epoch(epoch),
+        Ordering::Equal => Some((epoch, partition.log.log_end())),
+        Ordering::Greater => None,
     }
-    partition.log.end_of_epoch(epoch)
 }
 
 fn read_limit(partition: &Partition, isolation_level: i8) -> i64 {

@@ -93,6 +93,7 @@ impl Cluster {
             Some(name) => Some(Arc::from(name.as_str())),
             None => self.topic_name_seen_by(context.broker, &wanted.topic_id),
         };
+        let operations = topic_operations(context, request.include_topic_authorized_operations);
         let failed = |error: ErrorCode, name: Option<&str>| MetadataResponseTopic {
             error_code: code(error),
             // Before version 12 a topic always has a name.
@@ -100,6 +101,7 @@ impl Cluster {
                 .map(str::to_owned)
                 .or_else(|| (context.version < 12).then(String::new)),
             topic_id: if by_id { wanted.topic_id } else { Uuid::ZERO },
+            topic_authorized_operations: if by_id { NOT_ASKED } else { operations },
             ..MetadataResponseTopic::default()
         };
         let Some(name) = name else {
@@ -239,7 +241,6 @@ fn describe_topic(
     view: &TopicView,
     with_operations: bool,
 ) -> MetadataResponseTopic {
-    let version = context.version;
     let name = &view.name;
     let told = context
         .strikes
@@ -265,12 +266,16 @@ fn describe_topic(
         } else {
             view.partitions.iter().enumerate().map(partition).collect()
         },
-        topic_authorized_operations: if version >= 8 && with_operations {
-            TOPIC_OPERATIONS
-        } else {
-            NOT_ASKED
-        },
+        topic_authorized_operations: topic_operations(context, with_operations),
         ..MetadataResponseTopic::default()
+    }
+}
+
+fn topic_operations(context: &RequestContext, asked: bool) -> i32 {
+    if context.version >= 8 && asked {
+        TOPIC_OPERATIONS
+    } else {
+        NOT_ASKED
     }
 }
 

@@ -108,7 +108,8 @@ impl Cluster {
         }
         self.check_new_topic(&spec)?;
         if validate_only {
-            return Ok((spec, Uuid::ZERO));
+            // The answer tells an id all the same.
+            return Ok((spec, self.new_topic_id()));
         }
         let id = match assignment {
             Some(assignment) => self.create_assigned(&spec, assignment),

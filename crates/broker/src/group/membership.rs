@@ -197,7 +197,8 @@ impl Group {
         if let Some(member) = self.members.get_mut(&member_id) {
             member.joining = Some(ticket);
         }
-        if self.protocol_type.is_none() {
+        // A group keeps its type when its last member leaves, until somebody of another type comes.
+        if self.state == GroupState::Empty {
             self.protocol_type = Some(request.protocol_type.clone());
         }
         let initial_delay = (self.state == GroupState::Empty).then_some(limits.initial_delay);
@@ -209,18 +210,13 @@ impl Group {
         if request.protocols.is_empty() || request.protocol_type.is_empty() {
             return Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
-        let others = || {
-            self.members
-                .iter()
-                .filter(|(id, _)| **id != request.member_id)
-                .map(|(_, member)| member)
-        };
-        if others().next().is_none() {
+        if self.members.is_empty() {
             return Ok(());
         }
+        // What the member itself said before counts, too, as with Kafka.
         let same_type = self.protocol_type.as_deref() == Some(request.protocol_type.as_str());
-        let common =
-            |name: &String| others().all(|member| member.protocols.iter().any(|(other, _)| other == name));
+        let knows = |member: &Member, name: &String| member.protocols.iter().any(|(other, _)| other == name);
+        let common = |name: &String| self.members.values().all(|member| knows(member, name));
         if same_type && request.protocols.iter().any(|(name, _)| common(name)) {
             Ok(())
         } else {
@@ -357,7 +353,6 @@ impl Group {
         self.state = GroupState::Empty;
         self.leader = None;
         self.protocol = None;
-        self.protocol_type = None;
         self.rebalance_deadline = None;
     }
 

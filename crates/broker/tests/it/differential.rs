@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 static REAL: Mutex<()> = Mutex::new(());
 
 /// Runs a script against both, and compares what they wrote down.
-fn compare(script: impl Script) {
+pub(crate) fn compare(script: impl Script) {
     let Some(bootstrap) = bootstrap() else {
         return;
     };
@@ -49,7 +49,7 @@ fn bootstrap() -> Option<String> {
 }
 
 /// A sequence of requests that is the same for every broker.
-trait Script {
+pub(crate) trait Script {
     fn run<L: Link>(&self, session: &mut Session<L>);
 }
 
@@ -61,7 +61,7 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 /// Topics and transactional ids of one test: a name that nobody else uses.
-fn unique(name: &str, seed: u64) -> String {
+pub(crate) fn unique(name: &str, seed: u64) -> String {
     #[expect(
         clippy::disallowed_methods,
         reason = "the real Kafka remembers the names of earlier runs"
@@ -401,12 +401,22 @@ impl Script for Configured {
             }
             if name == "plain" {
                 for version in 1..=11 {
-                    for timestamp in [-1, -2, 0, TIMESTAMP, TIMESTAMP + 1, TIMESTAMP + 2, TIMESTAMP * 2] {
+                    for timestamp in [
+                        -1,
+                        -2,
+                        -3,
+                        -4,
+                        -5,
+                        -6,
+                        -7,
+                        0,
+                        TIMESTAMP,
+                        TIMESTAMP + 1,
+                        TIMESTAMP + 2,
+                        TIMESTAMP * 2,
+                    ] {
                         session.list_offset(version, &topic, 0, timestamp, false);
                     }
-                }
-                for timestamp in [-3, -4, -5] {
-                    session.list_offset(9, &topic, 0, timestamp, true);
                 }
                 for offset in [2, 3, 1, 100, -2] {
                     session.delete_records(&topic, 0, offset);

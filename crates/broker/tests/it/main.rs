@@ -4,6 +4,7 @@ mod batch;
 mod brokers;
 mod clients;
 mod differential;
+mod differential_rest;
 mod faults;
 mod groups;
 mod hostile;

@@ -19,8 +19,8 @@ use ottla_protocol::messages::txn_offset_commit::{
 };
 use ottla_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest, TxnOffsetCommitRequest,
+    DescribeGroupsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, TxnOffsetCommitRequest,
 };
 use ottla_protocol::records::{AnyBatch, ControlRecord, RecordBatch, RecordBatches};
 use ottla_protocol::wire::Uuid;
@@ -187,6 +187,16 @@ impl<L: Link> Session<L> {
             }
         }
         panic!("no coordinator for {keys:?}");
+    }
+
+    /// Waits until the coordinator of a group works.
+    pub(crate) fn settle_group(&mut self, group: &str) {
+        let request = DescribeGroupsRequest {
+            groups: vec![group.to_owned()],
+            ..DescribeGroupsRequest::default()
+        };
+        let settled = self.call_settled(&request, 5, |response| response.groups[0].error_code);
+        settled.expect("an answer");
     }
 
     /// InitProducerId; the new identity if there is one.
@@ -423,6 +433,11 @@ impl<L: Link> Session<L> {
         for _ in 0..TRIES_MAX {
             let response = self.call(&request, 0).expect("an answer");
             let state = &response.transaction_states[0];
+            if state.error_code != 0 {
+                let error = ErrorCode(state.error_code);
+                self.note(format!("state {id} -> {error}"));
+                return;
+            }
             if state.transaction_state.starts_with("Prepare") {
                 continue;
             }
