@@ -1,12 +1,14 @@
 //! What a test does to the cluster: topics, faults, brokers, leaders.
 
 use crate::cluster::{Cluster, ConnectionId};
-use crate::config::{BROKERS_MAX, TopicSpec};
+use crate::config::{BROKERS_MAX, TopicConfig, TopicSpec};
 use crate::event::{Event, EventKind};
 use crate::fault::Fault;
-use crate::node::NodeState;
+use crate::node::{Node, NodeState};
+use crate::producer_state::ProducerStates;
+use crate::replication::LeaderChange;
 use crate::timer::Timer;
-use crate::topic::{self, TopicKey};
+use crate::topic::{self, Partition, TopicKey};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::wire::Uuid;
 use std::fmt;
@@ -57,6 +59,12 @@ impl Unknown {
     pub(crate) fn partition(topic: &str, partition: i32) -> Unknown {
         Unknown {
             what: format!("the cluster has no partition {partition} of topic '{topic}'"),
+        }
+    }
+
+    fn topic(topic: &str) -> Unknown {
+        Unknown {
+            what: format!("the cluster has no topic '{topic}'"),
         }
     }
 
@@ -286,7 +294,7 @@ impl Cluster {
         for id in ids {
             self.reset(id, "the broker died");
         }
-        self.broker_lost(broker, true);
+        self.broker_lost(broker);
         Ok(())
     }
 
@@ -365,7 +373,7 @@ impl Cluster {
             broker,
             state: "fenced",
         });
-        self.broker_lost(broker, true);
+        self.broker_lost(broker);
     }
 
     /// Makes a broker the leader of a partition, with all that was written (a clean move), or with what the followers
@@ -393,7 +401,12 @@ impl Cluster {
         if !state.isr.contains(&to) {
             state.isr.push(to);
         }
-        self.set_leader(key, partition, to, unclean);
+        let change = if unclean {
+            LeaderChange::Unclean
+        } else {
+            LeaderChange::Clean
+        };
+        self.set_leader(key, partition, to, change);
         Ok(())
     }
 
@@ -440,7 +453,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes a replica out of sync, or back in, as when a follower is slow.
+    /// Takes a follower out of sync, or back in, as when it is slow. The leader is always in sync, and what is dead or
+    /// holds no replica never is.
     ///
     /// # Errors
     ///
@@ -452,15 +466,80 @@ impl Cluster {
         broker: i32,
         in_sync: bool,
     ) -> Result<(), Unknown> {
+        let alive = self.nodes.get(&broker).is_some_and(Node::is_alive);
+        let (key, state) = self.named_partition(topic, partition)?;
+        if state.leader != broker {
+            state.isr.retain(|&id| id != broker);
+            if in_sync && alive && state.replicas.contains(&broker) {
+                state.isr.push(broker);
+            }
+            self.replicated(key, partition);
+        }
+        Ok(())
+    }
+
+    /// Changes how long after an append the followers have it
+    /// ([`replication_delay`](crate::ClusterConfig::replication_delay)), for what is appended from now on.
+    pub fn set_replication_delay(&mut self, delay: Duration) {
+        self.config.replication_delay = delay;
+    }
+
+    /// Lets the followers of a partition fetch nothing more (`true`), so that acks=all times out and what is appended is
+    /// lost with the leader; or lets them fetch again. They stay in sync meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// A partition that the cluster has not got.
+    pub fn hold_replication(&mut self, topic: &str, partition: i32, held: bool) -> Result<(), Unknown> {
+        let (key, state) = self.named_partition(topic, partition)?;
+        state.held = held;
+        self.replicated(key, partition);
+        Ok(())
+    }
+
+    /// Makes a partition forget the epochs and sequences of all producers, as when `producer.id.expiration.ms` has passed:
+    /// it takes whatever comes next from each for a beginning. Open transactions stay open.
+    ///
+    /// # Errors
+    ///
+    /// A partition that the cluster has not got.
+    pub fn forget_producers(&mut self, topic: &str, partition: i32) -> Result<(), Unknown> {
+        let (_, state) = self.named_partition(topic, partition)?;
+        state.producers = ProducerStates::default();
+        Ok(())
+    }
+
+    /// Changes the configuration of a topic. It counts from the next request on.
+    ///
+    /// # Errors
+    ///
+    /// A topic that the cluster has not got.
+    pub fn configure_topic(
+        &mut self,
+        topic: &str,
+        change: impl FnOnce(&mut TopicConfig),
+    ) -> Result<(), Unknown> {
+        let unknown = || Unknown::topic(topic);
+        let key = self.topics.key_of(topic).ok_or_else(unknown)?;
+        let state = self.topics.topic_mut(key).ok_or_else(unknown)?;
+        change(&mut state.config);
+        let count = i32::try_from(state.partitions.len()).unwrap_or(i32::MAX);
+        for index in 0..count {
+            // More or fewer replicas in sync may be enough now.
+            self.replicated(key, index);
+        }
+        Ok(())
+    }
+
+    fn named_partition(
+        &mut self,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(TopicKey, &mut Partition), Unknown> {
         let unknown = || Unknown::partition(topic, partition);
         let key = self.topics.key_of(topic).ok_or_else(unknown)?;
         let state = self.topics.partition_mut(key, partition).ok_or_else(unknown)?;
-        state.isr.retain(|&id| id != broker);
-        if in_sync {
-            state.isr.push(broker);
-        }
-        self.replicated(key, partition);
-        Ok(())
+        Ok((key, state))
     }
 
     /// Closes every connection, or those to one broker.

@@ -151,7 +151,7 @@ impl Log {
             });
         }
         if !keep {
-            self.log_start = self.log_end;
+            self.move_start(self.log_end);
             return base_offset;
         }
         header[..8].copy_from_slice(&base_offset.to_be_bytes());
@@ -294,14 +294,15 @@ impl Log {
         self.aborted.drain(..gone);
     }
 
-    /// Cuts the log back to the high watermark, as a new leader does that has not got the rest; returns the batches
-    /// that were lost, newest first.
-    pub(crate) fn truncate_to_high_watermark(&mut self) -> Vec<StoredBatch> {
+    /// Cuts the log back to `offset`, or the high watermark if that is higher, as a new leader does that has not got the
+    /// rest; returns the batches that were lost, newest first.
+    pub(crate) fn truncate(&mut self, offset: i64) -> Vec<StoredBatch> {
+        let offset = offset.max(self.high_watermark);
         let mut lost = Vec::new();
         while self
             .batches
             .back()
-            .is_some_and(|batch| batch.base_offset >= self.high_watermark)
+            .is_some_and(|batch| batch.base_offset >= offset)
         {
             if let Some(batch) = self.batches.pop_back() {
                 self.bytes -= batch.charge();
@@ -451,7 +452,7 @@ mod tests {
             let marker = append(&mut log, 1, 1, None);
             log.end_transaction(7, marker, committed);
             append(&mut log, 4, 1, Some(8));
-            let lost = log.truncate_to_high_watermark();
+            let lost = log.truncate(0);
             assert_eq!(
                 lost.iter().map(|batch| batch.base_offset).collect::<Vec<_>>(),
                 [3, 2]
@@ -463,7 +464,7 @@ mod tests {
             );
             assert_eq!(log.epoch_of(2), Some(0));
             assert_eq!(log.bytes(), BATCH_OVERHEAD + 39);
-            assert!(log.truncate_to_high_watermark().is_empty());
+            assert!(log.truncate(0).is_empty());
         }
     }
 

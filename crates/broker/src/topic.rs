@@ -29,6 +29,12 @@ pub(crate) struct Partition {
     pub(crate) producers: ProducerStates,
     /// Appends that the followers do not have yet: (when they will, the end offset then).
     pub(crate) replicating: VecDeque<(Time, i64)>,
+    /// What every replica in sync has, which the high watermark follows unless too few are in sync.
+    pub(crate) replicated: i64,
+    /// A test keeps the followers from fetching.
+    pub(crate) held: bool,
+    /// The leader that died, while there is no other yet: it alone has what its followers have not got.
+    pub(crate) lost_leader: Option<i32>,
     /// Requests that wait for the high watermark or for records.
     pub(crate) waiting: BTreeSet<u64>,
 }
@@ -43,8 +49,18 @@ impl Partition {
             log: Log::default(),
             producers: ProducerStates::default(),
             replicating: VecDeque::new(),
+            replicated: 0,
+            held: false,
+            lost_leader: None,
             waiting: BTreeSet::new(),
         }
+    }
+
+    /// Whether fewer replicas are in sync than `min.insync.replicas` asks for. A partition that has not got so many at
+    /// all is content with those that it has (`Partition.effectiveMinIsr`).
+    pub(crate) fn is_under_min_isr(&self, min_insync_replicas: i32) -> bool {
+        let count = |brokers: &[i32]| i32::try_from(brokers.len()).unwrap_or(i32::MAX);
+        count(&self.isr) < min_insync_replicas.min(count(&self.replicas))
     }
 }
 

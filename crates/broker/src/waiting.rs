@@ -166,8 +166,7 @@ impl Cluster {
         if partition.log.high_watermark() < place.offset {
             return None;
         }
-        let in_sync = i32::try_from(partition.isr.len()).unwrap_or(i32::MAX);
-        let too_few = in_sync < topic.config.min_insync_replicas;
+        let too_few = partition.is_under_min_isr(topic.config.min_insync_replicas);
         Some(too_few.then_some(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND))
     }
 

@@ -196,8 +196,7 @@ impl Cluster {
         if partition.leader != context.broker {
             return Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         }
-        let in_sync = i32::try_from(partition.isr.len()).unwrap_or(i32::MAX);
-        if terms.acks == Acks::All && in_sync < topic.config.min_insync_replicas {
+        if terms.acks == Acks::All && partition.is_under_min_isr(topic.config.min_insync_replicas) {
             return Err(Refusal::in_log(ErrorCode::NOT_ENOUGH_REPLICAS));
         }
         let leader_epoch = partition.leader_epoch;

@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::link::{Core, Link as _};
 use crate::session::{Session, Target};
 use ottla_broker::{
-    ClusterConfig, EventKind, Isolation, Output, PartitionState, SinkCheck, Storage, TopicConfig, TopicSpec,
+    ClusterConfig, EventKind, Isolation, Output, PartitionState, SinkCheck, Storage, TopicSpec,
     TransactionVersion,
 };
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
@@ -17,16 +17,21 @@ use ottla_time::Time;
 use std::time::Duration;
 
 const VERSION: i16 = 12;
-const TIMEOUT_MS: i32 = 5_000;
+pub(crate) const TIMEOUT_MS: i32 = 5_000;
 
-fn config() -> ClusterConfig {
+pub(crate) fn config() -> ClusterConfig {
     let mut config = ClusterConfig::default();
     config.brokers = 3;
     config.topics = vec![TopicSpec::new("t", 3)];
     config
 }
 
-fn request(acks: i16, partition: i32, batch: &Batch, transactional_id: Option<&str>) -> ProduceRequest {
+pub(crate) fn request(
+    acks: i16,
+    partition: i32,
+    batch: &Batch,
+    transactional_id: Option<&str>,
+) -> ProduceRequest {
     ProduceRequest {
         acks,
         timeout_ms: TIMEOUT_MS,
@@ -44,7 +49,7 @@ fn request(acks: i16, partition: i32, batch: &Batch, transactional_id: Option<&s
     }
 }
 
-fn produce(core: &mut Core, acks: i16, partition: i32, batch: &Batch) -> PartitionProduceResponse {
+pub(crate) fn produce(core: &mut Core, acks: i16, partition: i32, batch: &Batch) -> PartitionProduceResponse {
     produce_in(core, acks, partition, batch, None)
 }
 
@@ -62,11 +67,11 @@ fn produce_in(
     response.responses.remove(0).partition_responses.remove(0)
 }
 
-fn state(core: &Core, partition: i32) -> PartitionState {
+pub(crate) fn state(core: &Core, partition: i32) -> PartitionState {
     core.cluster.partition_state("t", partition).expect("a partition")
 }
 
-fn values(core: &mut Core, partition: i32, isolation: Isolation) -> usize {
+pub(crate) fn values(core: &mut Core, partition: i32, isolation: Isolation) -> usize {
     core.cluster
         .records("t", partition, isolation)
         .expect("a partition")
@@ -170,43 +175,6 @@ fn an_election_takes_its_time() {
     assert_eq!(state(&core, 0).leader, -1);
     core.advance(Duration::from_millis(1));
     assert_eq!(state(&core, 0).leader, 2);
-}
-
-#[test]
-fn too_few_replicas_in_sync() {
-    let mut config = config();
-    let mut topic = TopicConfig::default();
-    topic.min_insync_replicas = 2;
-    config.topics = vec![TopicSpec::new("t", 1).with_config(topic)];
-    config.replication_delay = Duration::from_millis(30);
-    let mut core = Core::new(config);
-    // It shrinks after the append.
-    let frame =
-        frame::encode_request(&request(-1, 0, &Batch::plain(1), None), VERSION, 1, None).expect("a request");
-    core.submit(&frame);
-    for broker in [2, 3] {
-        core.cluster
-            .set_in_sync("t", 0, broker, false)
-            .expect("a replica");
-    }
-    let answer = loop {
-        if let Output::Send { bytes, .. } = core.next_output().expect("an answer") {
-            break frame::decode_response::<ProduceRequest>(&bytes.slice(4..), VERSION)
-                .expect("an answer")
-                .1;
-        }
-    };
-    let error = answer.responses[0].partition_responses[0].error_code;
-    assert_eq!(ErrorCode(error), ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND);
-    // And before one.
-    let refused = produce(&mut core, -1, 0, &Batch::plain(1));
-    assert_eq!(ErrorCode(refused.error_code), ErrorCode::NOT_ENOUGH_REPLICAS);
-    assert_eq!(
-        produce(&mut core, 1, 0, &Batch::plain(1)).error_code,
-        0,
-        "acks=1 does not ask"
-    );
-    assert_eq!(state(&core, 0).log_end, 2);
 }
 
 #[test]

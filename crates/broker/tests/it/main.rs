@@ -9,6 +9,7 @@ mod faults;
 mod groups;
 mod hostile;
 mod link;
+mod replicas;
 mod session;
 mod tcp;
 mod versions;
