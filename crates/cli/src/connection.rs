@@ -38,7 +38,7 @@ fn property(text: &str) -> Result<(String, String), String> {
 
 impl Connection {
     /// The broker inside this process, if `-b embedded` asks for one.
-    pub(crate) fn embedded(&self) -> Result<Option<Embedded>, Failure> {
+    fn embedded(&self) -> Result<Option<Embedded>, Failure> {
         let wanted = self.bootstrap_server.as_deref() == Some(EMBEDDED);
         wanted.then(Embedded::start).transpose()
     }
@@ -50,11 +50,18 @@ impl Connection {
 
     /// The same with more files after those of `-F`.
     pub(crate) fn builder_with(&self, files: &[PathBuf]) -> Result<ConfigBuilder, Failure> {
+        self.builder_over(ConfigBuilder::new(), files)
+    }
+
+    /// The same over what is set already, which everything here wins over.
+    pub(crate) fn builder_over(
+        &self,
+        defaults: ConfigBuilder,
+        files: &[PathBuf],
+    ) -> Result<ConfigBuilder, Failure> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut builder = ConfigBuilder::new()
-            .refuse_unknown_keys()
-            .from_environment(variables);
+        let mut builder = defaults.refuse_unknown_keys().from_environment(variables);
         for path in self.command_config.iter().chain(files) {
             builder = builder.from_properties_file(path).map_err(Failure::usage)?;
         }
@@ -73,8 +80,22 @@ impl Connection {
     }
 }
 
+/// Starts the broker inside this process, if `connection` asks for one, and makes the configuration.
+pub(crate) fn build_with_embedded(
+    connection: &Connection,
+    mut builder: ConfigBuilder,
+    quiet: bool,
+) -> Result<(Option<Embedded>, Config), Failure> {
+    let embedded = connection.embedded()?;
+    if let Some(embedded) = &embedded {
+        let servers = embedded.bootstrap_servers();
+        builder = builder.set_from("bootstrap.servers", servers, Origin::Flag("-b"));
+    }
+    Ok((embedded, build(builder, quiet)?))
+}
+
 /// Makes the configuration; says what is odd about it unless `quiet`.
-pub(crate) fn build(builder: ConfigBuilder, quiet: bool) -> Result<Config, Failure> {
+fn build(builder: ConfigBuilder, quiet: bool) -> Result<Config, Failure> {
     let (config, warnings) =
         builder
             .build()

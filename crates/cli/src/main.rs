@@ -1,31 +1,7 @@
-//! The `ottla` program: sends records to Apache Kafka from files and standard input.
-//!
-//! Exit codes: 0 all acknowledged; 1 a delivery or a connection failed; 2 usage or configuration; 3 input; 130 after
-//! SIGINT.
+//! The `ottla` program: all of it is in the library beside it, where fuzz targets reach its parsers.
 
-mod arguments;
-mod broker;
-mod config;
-mod connection;
-mod escape;
-mod exit;
-mod interrupt;
-mod park;
-mod produce;
-
-use arguments::{Command, Program};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // clap itself ends with 2 on bad usage and with 0 after help.
-    let result = match Program::parse().command {
-        Command::Produce(arguments) => produce::run(&arguments),
-        Command::Broker(arguments) => broker::run(&arguments),
-        Command::Config(command) => config::run(&command),
-    };
-    match result {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
+    ottla_cli::run()
 }

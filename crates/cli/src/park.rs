@@ -1,7 +1,7 @@
 //! Waiting for a future without a runtime: the thread parks, and the future's waker unparks it.
 
 use crate::interrupt::Interrupt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -32,6 +32,11 @@ impl Parker {
         }
     }
 
+    /// Looks at a future; this thread is unparked when another look is worth it.
+    pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&self.waker))
+    }
+
     /// Waits until the future is ready.
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
@@ -55,7 +60,8 @@ impl Parker {
         let mut future = pin!(future);
         let mut context = Context::from_waker(&self.waker);
         let mut impatient = Some(impatient);
-        let lost_at = Instant::now() + patience;
+        // A patience without end is one of decades.
+        let lost_at = Instant::now() + patience.min(Duration::from_secs(1 << 30));
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Some(output);

@@ -3,9 +3,10 @@
 use super::arguments::Arguments;
 use super::console::Console;
 use super::input::{Input, records};
-use super::pace::Pace;
+
 use super::report::{CHUNK_RECORDS, Sent};
 use crate::interrupt::Interrupt;
+use crate::pace::Pace;
 use crate::park::Parker;
 use ottla::{Producer, Record, Topic};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};

@@ -7,8 +7,6 @@ mod arguments;
 mod console;
 mod feed;
 mod input;
-mod json;
-mod pace;
 mod report;
 
 pub(crate) use arguments::Arguments;
@@ -22,7 +20,6 @@ use console::Console;
 use feed::{Ended, Feed};
 use input::{BLOCKS_WAITING_MAX, Format, Input};
 use ottla::Producer;
-use ottla::config::Origin;
 use report::{CHUNKS_WAITING_MAX, Counters, Reporter};
 use std::fs::File;
 use std::io;
@@ -35,16 +32,9 @@ use std::thread;
 /// Sends everything and says what became of it.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (topic_name, sources) = arguments.topic_and_sources()?;
-    let embedded = arguments.connection.embedded()?;
-    let mut builder = arguments.builder()?;
-    if let Some(embedded) = &embedded {
-        builder = builder.set_from(
-            "bootstrap.servers",
-            embedded.bootstrap_servers(),
-            Origin::Flag("-b"),
-        );
-    }
-    let config = connection::build(builder, arguments.quiet)?;
+    let builder = arguments.builder()?;
+    let (embedded, config) =
+        connection::build_with_embedded(&arguments.connection, builder, arguments.quiet)?;
     let input_bytes = check_sources(&sources)?;
     let format = Format {
         lines: arguments.lines,

@@ -1,7 +1,7 @@
 //! Outcomes, in the order of the input: counted, and told.
 
 use super::console::Console;
-use super::json;
+use crate::json;
 use crate::park::Parker;
 use ottla::{Delivery, Error, RecordMetadata};
 use std::io::{self, Write};

@@ -5,3 +5,4 @@ mod config;
 mod produce;
 mod real;
 mod support;
+mod verifiable;

@@ -33,7 +33,7 @@ fn broker() -> Option<String> {
 }
 
 /// A name that no other test and no other run has.
-fn topic(name: &str) -> String {
+pub(crate) fn topic(name: &str) -> String {
     let nanos = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")

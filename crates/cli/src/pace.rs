@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// When the next record is due, so that neither rate is exceeded over the whole time.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     records_per_second: Option<f64>,
     bytes_per_second: Option<f64>,
     start: Instant,
@@ -14,7 +14,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// From now on; `None` without any rate.
-    pub(super) fn new(
+    pub(crate) fn new(
         records_per_second: Option<f64>,
         bytes_per_second: Option<f64>,
         start: Instant,
@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Counts a record of that many bytes and says when it may go: once those before it have had their time.
-    pub(super) fn due(&mut self, bytes: usize) -> Instant {
+    pub(crate) fn due(&mut self, bytes: usize) -> Instant {
         let by_records = self
             .records_per_second
             .map_or(0.0, |rate| self.records as f64 / rate);

@@ -1,0 +1,39 @@
+//! The `ottla` program: sends records to Apache Kafka from files and standard input, and measures and checks producing.
+//!
+//! Exit codes: 0 all acknowledged; 1 a delivery or a connection failed; 2 usage or configuration; 3 input; 130 after
+//! SIGINT. This is a library only so that tests and fuzz targets reach what the program reads; its parts may change with
+//! every release.
+
+mod arguments;
+mod broker;
+mod config;
+mod connection;
+mod escape;
+mod exit;
+mod interrupt;
+mod json;
+mod outcomes;
+mod pace;
+mod park;
+mod produce;
+mod queue;
+mod verifiable;
+
+use arguments::{Command, Program};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Runs the program with the arguments of this process.
+pub fn run() -> ExitCode {
+    // clap itself ends with 2 on bad usage and with 0 after help.
+    let result = match Program::parse().command {
+        Command::Produce(arguments) => produce::run(&arguments),
+        Command::Verifiable(arguments) => verifiable::run(&arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
+        Command::Config(command) => config::run(&command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
