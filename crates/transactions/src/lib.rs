@@ -25,8 +25,19 @@
 //! assert_eq!(sequences.stamp(5).producer_epoch, 1);
 //! ```
 
+mod error;
 mod identity;
+mod manager;
+mod offsets;
+mod reaction;
+mod request;
 mod sequences;
+mod state;
 
+pub use error::{Call, TransactionError, TransactionErrorKind};
 pub use identity::{NextRequest, ProducerIdRequest, ProducerIdentity, Refused};
+pub use manager::{Coordinator, OffsetsTicket, Target, TransactionConfig, TransactionManager};
+pub use offsets::{GroupMetadata, GroupOffset};
+pub use request::{OutgoingRequest, Protocol};
 pub use sequences::{EpochExhausted, Sequences, Stamp};
+pub use state::{Event, State};
