@@ -130,6 +130,8 @@ pub struct Inspection {
     pub generation: u64,
     /// How many closed batches wait.
     pub closed: usize,
+    /// Whether a batch is open.
+    pub open: bool,
     /// Whether a batch is full: it need not linger.
     pub full: bool,
 }
@@ -311,6 +313,7 @@ impl Partition {
             oldest: oldest.map(|(created, _)| created),
             generation: oldest.map_or(u64::MAX, |(_, generation)| generation),
             closed: state.closed.len(),
+            open: state.open.is_some(),
             full: !state.closed.is_empty() || open_full,
         }
     }

@@ -80,6 +80,12 @@ impl StickyPartition {
         }
     }
 
+    /// Whether a partition was ever asked for: who keeps a [`LoadTable`](crate::LoadTable) need not for a topic whose
+    /// records all have keys.
+    pub fn is_used(&self) -> bool {
+        partition_of(self.state.load(Ordering::Relaxed)) != NONE
+    }
+
     /// The partition where the next record without a key goes.
     #[inline]
     pub fn current(&self, topic: &TopicView<'_>) -> i32 {
@@ -157,6 +163,29 @@ impl StickyPartition {
     #[cold]
     pub fn advance(&self, partition: i32, topic: &TopicView<'_>) -> bool {
         self.end_run(partition, topic).is_some()
+    }
+
+    /// Leaves `partition` before its run is over, because it takes nothing now. Returns where the next record goes, which
+    /// may be the same one, if the topic has no other to offer.
+    #[cold]
+    pub fn leave(&self, partition: i32, topic: &TopicView<'_>) -> i32 {
+        let mut next = self.draw(topic);
+        // Another draw each time it comes out the same: with two partitions one in sixteen calls stays where it is.
+        for _ in 0..3 {
+            if next != partition {
+                break;
+            }
+            next = self.draw(topic);
+        }
+        let state = self.state.load(Ordering::Relaxed);
+        if partition_of(state) != partition {
+            return self.current(topic);
+        }
+        // If it fails, another thread has counted or moved meanwhile: then what it left is as good.
+        let _ = self
+            .state
+            .compare_exchange(state, pack(next, 0), Ordering::Relaxed, Ordering::Relaxed);
+        self.current(topic)
     }
 
     /// Ends the run of `partition` and returns the bytes that were appended in it; `None` if another thread has done so.

@@ -61,6 +61,12 @@ pub struct SenderConfig {
     pub max_in_flight: usize,
     /// `metadata.max.age.ms`: how old metadata may become before it is fetched again.
     pub metadata_max_age: Duration,
+    /// `partitioner.adaptive.partitioning.enable`: whether records without a key go less often to partitions whose queue
+    /// is long (KIP-794).
+    pub adaptive_partitioning: bool,
+    /// `partitioner.availability.timeout.ms`: a partition whose broker could take nothing for longer than this gets no
+    /// records without a key while others can; zero switches that off.
+    pub availability_timeout: Duration,
     /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
     pub codec: Codec,
 }
@@ -80,6 +86,8 @@ impl Default for SenderConfig {
             max_request_size: 1_048_576,
             max_in_flight: 5,
             metadata_max_age: Duration::from_millis(300_000),
+            adaptive_partitioning: true,
+            availability_timeout: Duration::ZERO,
             codec: Codec::new(Compression::None),
         }
     }

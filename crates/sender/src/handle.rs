@@ -5,7 +5,7 @@ use crate::topic::{Layout, Topic};
 use crate::waits::Deadline;
 use crate::{SendError, TrySendError};
 use ottla_accumulator::{AppendError, Delivery, FlushWait, Record, Reservation};
-use ottla_partitioning::{Choice, Headers, RecordView};
+use ottla_partitioning::{Charge, Choice, Headers, RecordView};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
 use ottla_time::Time;
 use std::future::poll_fn;
@@ -178,8 +178,11 @@ impl Handle {
         // The choice is made among the partitions of this very view, which has at least one.
         let partition = &layout.partitions[number as usize];
         let appended = partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock);
-        if let Ok(appended) = &appended {
-            sticky.on_append(number, appended.bytes, appended.full, &view);
+        if let Ok(appended) = &appended
+            && sticky.charge(number, appended.bytes, appended.full) == Charge::Due
+        {
+            let load = topic.load();
+            sticky.advance(number, &layout.view().load(load.as_deref()));
         }
         self.appended(appended)
     }

@@ -14,6 +14,10 @@ pub(crate) struct TopicState {
     pub(crate) id: Uuid,
     /// Slots of its partitions, by number.
     pub(crate) partitions: Vec<usize>,
+    /// Whether its queues changed since its load was weighed.
+    pub(crate) load_changed: bool,
+    /// When its load was weighed last.
+    pub(crate) load_weighed: Time,
 }
 
 /// The topics, and the state of refreshing.

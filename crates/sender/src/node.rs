@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) throttled_until: Time,
     /// Slots of partitions that have something to send now. Each stands here at most once.
     pub(crate) ready: VecDeque<usize>,
+    /// Since when something has waited here that could not be sent.
+    pub(crate) stalled_since: Option<Time>,
     /// Counts attempts to connect over all nodes: the least recently tried is tried next.
     pub(crate) tried: u64,
     /// Whether the last attempt to connect failed.
@@ -67,6 +69,7 @@ impl Node {
             in_flight: 0,
             throttled_until: Time::ZERO,
             ready: VecDeque::new(),
+            stalled_since: None,
             tried: 0,
             failed: false,
             error: None,

@@ -120,6 +120,13 @@ impl PartitionState {
         self.pending.insert(at, pending);
     }
 
+    /// How many batches wait to be sent, or to be sent again.
+    pub(crate) fn waiting_batches(&self) -> u32 {
+        let queued = self.queued.closed + usize::from(self.queued.open);
+        let waiting = queued + self.pending.len() + usize::from(self.sealing.is_some());
+        u32::try_from(waiting).unwrap_or(u32::MAX)
+    }
+
     /// When the oldest batch that waits was created.
     pub(crate) fn oldest_waiting(&self) -> Option<Time> {
         self.pending

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod identity;
+mod load;
 mod metadata;
 mod outcome;
 
@@ -13,7 +14,7 @@ use crate::timers::{Timer, Timers};
 use crate::topic::Refusal;
 use crate::{Action, ApiRange, Disconnect, DisconnectClass, Handle, Sealed, SenderConfig, Wakeup};
 use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Sealer};
-use ottla_partitioning::Partitioner;
+use ottla_partitioning::{LoadTable, Partitioner};
 use ottla_protocol::compression::Compression;
 use ottla_time::{Clock, ExponentialBackoff, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,6 +44,9 @@ pub struct Sender {
     retry_backoff: ExponentialBackoff,
     /// Topics of which an answer moved a leader, to be published when all of it is read.
     moved: BTreeSet<usize>,
+    /// Topics whose load has to be weighed.
+    loads_changed: Vec<usize>,
+    load_table: LoadTable,
     producer_id: identity::ProducerId,
     random: fastrand::Rng,
     sealer: Sealer,
@@ -106,6 +110,8 @@ impl Sender {
             actions: VecDeque::new(),
             retry_backoff,
             moved: BTreeSet::new(),
+            loads_changed: Vec::new(),
+            load_table: LoadTable::new(),
             producer_id: identity::ProducerId::default(),
             random: fastrand::Rng::with_seed(seed),
             sealer,
@@ -145,6 +151,7 @@ impl Sender {
         self.refresh_metadata(now);
         self.refresh_producer_id(now);
         self.dispatch(now);
+        self.weigh_loads(now);
         self.finish_if_done(now);
     }
 
@@ -287,6 +294,8 @@ impl Sender {
                 accumulator: self.shared.accumulator.topic(Arc::clone(topic.name())),
                 id: ottla_protocol::wire::Uuid::ZERO,
                 partitions: Vec::new(),
+                load_changed: false,
+                load_weighed: Time::ZERO,
             });
             // A new topic clears the wait, as in Java: its first record should not pay for another topic's failures.
             self.metadata.not_before = Time::ZERO;
@@ -308,6 +317,8 @@ impl Sender {
             return;
         };
         state.queued = state.queue.inspect(&self.shared.accumulator);
+        let topic = state.topic;
+        self.load_changed(topic);
         self.evaluate(slot, now);
     }
 

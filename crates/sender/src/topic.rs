@@ -3,7 +3,7 @@
 use crate::{DisconnectClass, SendError};
 use arc_swap::ArcSwapOption;
 use ottla_accumulator::Partition;
-use ottla_partitioning::{TopicState, TopicView};
+use ottla_partitioning::{LoadTable, TopicState, TopicView};
 use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Topic {
     /// `None` until the first metadata.
     layout: ArcSwapOption<Layout>,
     partitioning: TopicState,
+    /// How likely each partition is to be the next sticky one; `None` while all are equally likely.
+    load: ArcSwapOption<LoadTable>,
     status: Mutex<Status>,
 }
 
@@ -75,6 +77,7 @@ impl Topic {
             owner,
             layout: ArcSwapOption::empty(),
             partitioning: TopicState::new(batch_size, seed),
+            load: ArcSwapOption::empty(),
             status: Mutex::default(),
         }
     }
@@ -106,6 +109,23 @@ impl Topic {
 
     pub(crate) fn partitioning(&self) -> &TopicState {
         &self.partitioning
+    }
+
+    /// The weights of the partitions, for the next choice among them.
+    pub(crate) fn load(&self) -> arc_swap::Guard<Option<Arc<LoadTable>>> {
+        self.load.load()
+    }
+
+    /// Replaces the weights, if they changed.
+    pub(crate) fn weigh(&self, table: &LoadTable) {
+        let known = self.load.load();
+        match known.as_deref() {
+            None if table.is_even() => {}
+            Some(known) if known == table => {}
+            _ => self
+                .load
+                .store((!table.is_even()).then(|| Arc::new(table.clone()))),
+        }
     }
 
     /// The last thing that stood in the way of metadata.

@@ -114,9 +114,9 @@ pub static DEFINITIONS: &[Definition] = &[
         "The finest metrics that are kept."),
     key("metrics.sample.window.ms", Long, Is("30000"), Low, AtLeast(0), NotYet,
         "The length of one window of a metric."),
-    key("partitioner.adaptive.partitioning.enable", Boolean, Is("true"), Low, Any, Partly(&["false"]),
+    key("partitioner.adaptive.partitioning.enable", Boolean, Is("true"), Low, Any, Used,
         "Records without a key go more often to the partitions whose brokers are faster (KIP-794)."),
-    key("partitioner.availability.timeout.ms", Long, Is("0"), Low, AtLeast(0), NotYet,
+    key("partitioner.availability.timeout.ms", Long, Is("0"), Low, AtLeast(0), Used,
         "A broker that takes nothing for this long gets no records without a key (adaptive partitioning); 0 turns \
          this off."),
     key("partitioner.class", Class, Null, Medium, Any,

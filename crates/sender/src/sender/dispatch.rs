@@ -42,6 +42,7 @@ pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions 
 impl Sender {
     /// Sends what is ready to the nodes that can take it.
     pub(super) fn dispatch(&mut self, now: Time) {
+        self.note_stalls(now);
         let in_flight_max = self.shared.config.max_in_flight;
         let able = |(&id, node): (&i32, &crate::node::Node)| {
             (!node.ready.is_empty() && node.can_send(in_flight_max, now)).then_some(id)

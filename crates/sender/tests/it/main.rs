@@ -3,6 +3,7 @@
 mod delivery;
 mod idempotence;
 mod metadata;
+mod partitioning;
 mod refused;
 mod trouble;
 mod world;
