@@ -86,6 +86,7 @@ impl Accumulator {
         Topic {
             name,
             ratio: Arc::default(),
+            memory: Arc::clone(&self.memory),
         }
     }
 
@@ -115,6 +116,7 @@ impl Accumulator {
 pub struct Topic {
     name: Arc<str>,
     ratio: Arc<CompressionRatio>,
+    memory: Arc<MemoryPool>,
 }
 
 impl Topic {
@@ -125,6 +127,7 @@ impl Topic {
             number,
             slot,
             Arc::clone(&self.ratio),
+            self.memory.account(),
         ))
     }
 }

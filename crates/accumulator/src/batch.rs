@@ -10,7 +10,7 @@
 use crate::Accumulator;
 use crate::delivery::{Completion, Delivery, DeliveryFailure, FailureKind, Outcome, Persistence};
 use crate::flush::FlushTicket;
-use crate::memory::{CHUNK_SIZES, Chunk, MemoryPool, Reservation, class_for};
+use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
 use crate::partition::{CompressionRatio, Record};
 use crate::payload::ChunkChain;
 use crate::split;
@@ -36,8 +36,8 @@ pub(crate) struct Core {
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
     ticket: FlushTicket,
-    /// [`BATCH_STATE_BYTES`], and after compression the compressed bytes.
-    _state: Reservation,
+    /// [`BATCH_STATE_BYTES`]; what else the batch needs is charged to the same account.
+    pub(crate) state: Reservation,
 }
 
 impl Core {
@@ -92,7 +92,7 @@ impl OpenBatch {
             base_timestamp_ms,
             max_timestamp_ms: base_timestamp_ms,
             ticket,
-            _state: state,
+            state,
         };
         OpenBatch {
             core,
@@ -129,6 +129,11 @@ impl OpenBatch {
 
     pub(crate) fn chain(&self) -> &ChunkChain {
         &self.chain
+    }
+
+    /// Where the batch's memory is charged.
+    pub(crate) fn account(&self) -> &Reservation {
+        &self.core.state
     }
 
     /// Writes a record of exactly `size` bytes; the room is there, in the chain or in `spare`.
@@ -211,18 +216,13 @@ impl ClosedBatch {
         self.core.complete(Outcome::Failed(failure));
     }
 
-    fn into_sealed(
-        self,
-        sealer: &mut Sealer,
-        ratio: &CompressionRatio,
-        pool: &Arc<MemoryPool>,
-    ) -> Option<SealedBatch> {
+    fn into_sealed(self, sealer: &mut Sealer, ratio: &CompressionRatio) -> Option<SealedBatch> {
         let uncompressed_len = self.chain.len();
         let ClosedBatch { core, chain } = self;
         let payload = if sealer.compression() == Compression::None {
             chain.freeze()
         } else {
-            match sealer.compress(&chain, pool) {
+            match sealer.compress(&chain, &core.state) {
                 Ok(payload) => payload,
                 Err(error) => {
                     let failure = DeliveryFailure::new(FailureKind::Encode, Persistence::NotPersisted);
@@ -281,13 +281,8 @@ impl Sealer {
 
     /// Compresses if the codec says so, and computes the checksum of the payload: the expensive step, done by whichever
     /// thread has the time. On an error of the codec every delivery of the batch fails with it, and `None` comes back.
-    pub fn seal(
-        &mut self,
-        batch: ClosedBatch,
-        ratio: &CompressionRatio,
-        pool: &Arc<MemoryPool>,
-    ) -> Option<SealedBatch> {
-        batch.into_sealed(self, ratio, pool)
+    pub fn seal(&mut self, batch: ClosedBatch, ratio: &CompressionRatio) -> Option<SealedBatch> {
+        batch.into_sealed(self, ratio)
     }
 
     /// Splits a batch that is too large for the broker into parts of at most half its records' bytes, or of `batch_size`
@@ -319,7 +314,7 @@ impl Sealer {
             parts.push((first, Arc::clone(open.completion())));
             first += open.record_count();
         }
-        let mut seal = |open: OpenBatch| self.seal(open.close(), ratio, accumulator.memory());
+        let mut seal = |open: OpenBatch| self.seal(open.close(), ratio);
         let sealed = opens
             .into_iter()
             .map(|open| (open.record_count(), seal(open)))
@@ -333,7 +328,7 @@ impl Sealer {
     fn compress(
         &mut self,
         chain: &ChunkChain,
-        pool: &Arc<MemoryPool>,
+        account: &Reservation,
     ) -> Result<SmallVec<[Bytes; 2]>, CompressError> {
         self.scratch.clear();
         let slices: SmallVec<[&[u8]; 8]> = chain.slices().collect();
@@ -341,9 +336,9 @@ impl Sealer {
         let mut payload = SmallVec::new();
         let mut rest: &[u8] = &self.scratch;
         while !rest.is_empty() {
-            let class = class_for(rest.len(), pool.class_max());
+            let class = class_for(rest.len(), account.pool().class_max());
             let size = CHUNK_SIZES[class];
-            let mut permits = pool.reserve_regardless(size);
+            let mut permits = account.reserve_regardless(size);
             // The reservation is of the chunk's very size.
             let Some(mut chunk) = permits.chunk(class) else {
                 unreachable!("reserved {size} bytes")
@@ -442,6 +437,11 @@ impl SealedBatch {
 
     pub(crate) fn completion(&self) -> &Arc<Completion> {
         &self.core.completion
+    }
+
+    /// Where the batch's memory is charged.
+    pub(crate) fn account(&self) -> &Reservation {
+        &self.core.state
     }
 
     /// Whether its deliveries are resolved: after an expiry the batch lives on only until its writer is done.

@@ -34,7 +34,7 @@
 //! assert_eq!((told[0].slot(), told[0].inspect(&accumulator).closed), (7, 0));
 //! let batch = told[0].take().expect("one batch is open");
 //! let mut sealer = Sealer::new(Compression::None).expect("no codec");
-//! let sealed = sealer.seal(batch, partition.compression_ratio(), accumulator.memory()).expect("no codec");
+//! let sealed = sealer.seal(batch, partition.compression_ratio()).expect("no codec");
 //! assert_eq!(sealed.wire_len(), 61 + 10);
 //! sealed.complete(42, -1);
 //!
@@ -58,5 +58,5 @@ pub use accumulator::{Accumulator, AccumulatorConfig, Topic};
 pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer, SealingBatch};
 pub use delivery::{Delivery, DeliveryFailure, FailureKind, Persistence, RecordMetadata};
 pub use flush::{FlushTracker, FlushWait};
-pub use memory::{MemoryPool, MemoryWait, Reservation};
+pub use memory::{Account, MemoryPool, MemoryWait, Reservation};
 pub use partition::{AppendError, Appended, CompressionRatio, Inspection, Partition, Record};

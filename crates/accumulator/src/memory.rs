@@ -4,13 +4,23 @@
 //! each batch. Released chunks are kept for reuse, last in first out, because a chunk that was touched before costs a
 //! tenth of fresh pages; used and kept together never exceed the limit either, so keeping costs nobody a permit.
 //!
+//! # Fairness
 //! Who finds too little memory waits in one line, first come first served. A newcomer does not overtake while someone
 //! waits (Java lets it), and the head of the line collects what becomes free, so that a large record is not starved by
 //! small ones.
+//!
+//! # Shares
+//! A partition that cannot drain must not take the memory from all others. Each partition has an [`Account`], and may
+//! hold at most [`SHARE_OF_FREE`] times what it leaves free: alone two thirds of the memory, two of them two fifths each,
+//! and there is always something left for those that drain. (That is how switches share a buffer among ports: the rule
+//! needs no clock, and no opinion on who is in trouble.) Who finds the share of the partition exhausted waits in a line of
+//! that partition's own, before nobody else; a partition that holds nothing is never over its share.
 
+mod line;
+
+use line::{Lines, free_for_share};
 use ottla_protocol::records::RecordSink;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +29,10 @@ use std::task::{Context, Poll, Waker};
 /// The sizes of chunks, in bytes. A partition that sees little starts small (a thousand idle partitions must not hold
 /// 16 MiB), a busy one gets its whole batch in one piece; above 256 KiB a chain costs no more than one piece.
 pub(crate) const CHUNK_SIZES: [usize; 5] = [1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
+
+/// How much a partition may hold, as a multiple of what is free. With 1 a lone busy partition could use only half of the
+/// memory; with 4 three stuck ones would leave less than a tenth to the others.
+const SHARE_OF_FREE: usize = 2;
 
 /// The smallest class that holds `bytes`, or `class_max`.
 pub(crate) fn class_for(bytes: usize, class_max: usize) -> usize {
@@ -42,17 +56,16 @@ struct Inner {
     /// Bytes in `kept`.
     kept_bytes: usize,
     kept: [Vec<Vec<u8>>; CHUNK_SIZES.len()],
-    /// Those who wait, oldest first. Ids ascend, so that a ticket finds itself by binary search.
-    waiters: VecDeque<Waiter>,
-    next_waiter: u64,
+    lines: Lines,
 }
 
-struct Waiter {
-    id: u64,
-    needed: usize,
-    /// What the line has collected for this waiter so far; counted in `used`.
-    granted: usize,
-    waker: Option<Waker>,
+/// Why there are no permits now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Too little is free, or others wait for it.
+    Full,
+    /// The partition holds its share, or others wait for it to hold less.
+    Share,
 }
 
 impl MemoryPool {
@@ -65,8 +78,7 @@ impl MemoryPool {
                 used: 0,
                 kept_bytes: 0,
                 kept: Default::default(),
-                waiters: VecDeque::new(),
-                next_waiter: 0,
+                lines: Lines::default(),
             }),
         })
     }
@@ -92,7 +104,7 @@ impl MemoryPool {
 
     /// How many wait for memory now.
     pub fn waiting(&self) -> usize {
-        self.inner.lock().waiters.len()
+        self.inner.lock().lines.len()
     }
 
     /// Whether somebody waits for memory, or was turned away since the last call: then nothing should linger.
@@ -100,50 +112,12 @@ impl MemoryPool {
         self.denied.swap(false, Ordering::Relaxed) || self.waiting() > 0
     }
 
-    /// Takes `bytes` of permits now, or not at all; never overtakes a waiter.
-    pub fn try_reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
-        let mut inner = self.inner.lock();
-        if !inner.waiters.is_empty() || self.limit.saturating_sub(inner.used) < bytes {
-            self.denied.store(true, Ordering::Relaxed);
-            return None;
-        }
-        inner.used += bytes;
-        drop(inner);
-        Some(Reservation {
-            pool: Arc::clone(self),
-            bytes,
-        })
-    }
-
-    /// Joins the line for `bytes` of permits; the wait is a future of its own that may be dropped at any time.
-    pub fn wait(self: &Arc<Self>, bytes: usize) -> MemoryWait {
-        let mut inner = self.inner.lock();
-        let id = inner.next_waiter;
-        inner.next_waiter += 1;
-        inner.waiters.push_back(Waiter {
-            id,
-            needed: bytes,
-            granted: 0,
-            waker: None,
-        });
-        // The memory may have come free between the failed attempt and here.
-        let woken = inner.grant(self.limit);
-        drop(inner);
-        wake_all(woken);
-        MemoryWait {
+    /// An account of a new holder of permits, a partition.
+    pub fn account(self: &Arc<Self>) -> Account {
+        let id = self.inner.lock().lines.open_account();
+        Account {
             pool: Arc::clone(self),
             id,
-            done: false,
-        }
-    }
-
-    /// Charges `bytes` although they may exceed the limit: for what replaces memory that is given back at once (the
-    /// compressed form of a batch), where waiting could deadlock.
-    pub(crate) fn reserve_regardless(self: &Arc<Self>, bytes: usize) -> Reservation {
-        self.inner.lock().used += bytes;
-        Reservation {
-            pool: Arc::clone(self),
-            bytes,
         }
     }
 
@@ -161,7 +135,7 @@ impl MemoryPool {
         Vec::with_capacity(size)
     }
 
-    fn release(&self, bytes: usize, buffer: Option<(usize, Vec<u8>)>) {
+    fn release(&self, account: u32, bytes: usize, buffer: Option<(usize, Vec<u8>)>) {
         let mut inner = self.inner.lock();
         debug_assert!(
             inner.used >= bytes,
@@ -174,11 +148,7 @@ impl MemoryPool {
             inner.kept[class].push(buffer);
         }
         let surplus = inner.make_room(self.limit);
-        let woken = if inner.waiters.is_empty() {
-            Vec::new()
-        } else {
-            inner.grant(self.limit)
-        };
+        let woken = inner.discharge(account, bytes, self.limit);
         drop(inner);
         drop(surplus);
         wake_all(woken);
@@ -201,25 +171,19 @@ impl Inner {
         surplus
     }
 
-    /// Gives what is free to the head of the line, and on, until nothing is left. Returns whom to wake.
-    fn grant(&mut self, limit: usize) -> Vec<Waker> {
-        let mut woken = Vec::new();
-        for waiter in &mut self.waiters {
-            let free = limit.saturating_sub(self.used);
-            let missing = waiter.needed - waiter.granted;
-            let now = free.min(missing);
-            waiter.granted += now;
-            self.used += now;
-            if waiter.granted < waiter.needed {
-                break;
-            }
-            woken.extend(waiter.waker.take());
-        }
-        woken
+    /// The account holds less now, so the lines move on. Returns whom to wake.
+    fn discharge(&mut self, account: u32, bytes: usize, limit: usize) -> Vec<Waker> {
+        self.lines.discharge(account, bytes);
+        self.advance(limit)
     }
 
-    fn position(&self, id: u64) -> Option<usize> {
-        self.waiters.binary_search_by_key(&id, |waiter| waiter.id).ok()
+    /// Lets the lines move on. Returns whom to wake.
+    fn advance(&mut self, limit: usize) -> Vec<Waker> {
+        if self.lines.is_empty() {
+            return Vec::new();
+        }
+        self.lines.admit(limit.saturating_sub(self.used));
+        self.lines.grant(&mut self.used, limit)
     }
 }
 
@@ -238,10 +202,94 @@ impl fmt::Debug for MemoryPool {
     }
 }
 
+/// What one partition holds of a pool: all its permits are counted here. See the module's page for its share.
+#[derive(Debug)]
+pub struct Account {
+    pool: Arc<MemoryPool>,
+    id: u32,
+}
+
+impl Account {
+    /// The pool.
+    pub fn pool(&self) -> &Arc<MemoryPool> {
+        &self.pool
+    }
+
+    /// Bytes that the partition holds now.
+    pub fn held(&self) -> usize {
+        self.pool.inner.lock().lines.held(self.id)
+    }
+
+    /// Takes `bytes` of permits now, or not at all; never overtakes a waiter, and never exceeds the partition's share.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Result<Reservation, Denied> {
+        let mut inner = self.pool.inner.lock();
+        let free = self.pool.limit.saturating_sub(inner.used);
+        let lines = &inner.lines;
+        let denied = if lines.is_own_line_busy(self.id)
+            || lines.unclaimed(free) < free_for_share(lines.held(self.id), bytes)
+        {
+            Denied::Share
+        } else if inner.lines.is_common_line_busy() || free < bytes {
+            Denied::Full
+        } else {
+            inner.used += bytes;
+            inner.lines.charge(self.id, bytes);
+            return Ok(self.reservation(bytes));
+        };
+        drop(inner);
+        self.pool.denied.store(true, Ordering::Relaxed);
+        Err(denied)
+    }
+
+    /// Joins the line for `bytes` of permits; the wait is a future of its own that may be dropped at any time.
+    pub fn wait(&self, bytes: usize) -> MemoryWait {
+        let mut inner = self.pool.inner.lock();
+        let id = inner.lines.join(self.id, bytes);
+        // The memory may have come free between the failed attempt and here.
+        let woken = inner.advance(self.pool.limit);
+        drop(inner);
+        wake_all(woken);
+        MemoryWait {
+            pool: Arc::clone(&self.pool),
+            account: self.id,
+            id,
+            done: false,
+        }
+    }
+
+    /// Takes `bytes` out of the permits, which another partition may have waited for, if they suffice.
+    pub(crate) fn take_over(&self, permits: &mut Reservation, bytes: usize) -> Option<Reservation> {
+        permits.bytes = permits.bytes.checked_sub(bytes)?;
+        if permits.account != self.id {
+            let mut inner = self.pool.inner.lock();
+            inner.lines.charge(self.id, bytes);
+            let woken = inner.discharge(permits.account, bytes, self.pool.limit);
+            drop(inner);
+            wake_all(woken);
+        }
+        Some(self.reservation(bytes))
+    }
+
+    fn reservation(&self, bytes: usize) -> Reservation {
+        Reservation {
+            pool: Arc::clone(&self.pool),
+            account: self.id,
+            bytes,
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.pool.inner.lock().lines.close_account(self.id);
+    }
+}
+
 /// Permits that are held; dropping gives them back.
 #[derive(Debug)]
 pub struct Reservation {
     pool: Arc<MemoryPool>,
+    account: u32,
     bytes: usize,
 }
 
@@ -258,24 +306,34 @@ impl Reservation {
         Some(Chunk {
             buffer: self.pool.buffer(class),
             class,
+            account: self.account,
             pool: Arc::clone(&self.pool),
         })
     }
 
-    /// Takes `bytes` out of these permits, if they suffice.
-    pub(crate) fn split(&mut self, bytes: usize) -> Option<Reservation> {
-        self.bytes = self.bytes.checked_sub(bytes)?;
-        Some(Reservation {
+    /// Charges `bytes` to the same account although they may exceed the limit: for what replaces memory that is given
+    /// back at once (the compressed form of a batch), where waiting could deadlock.
+    pub(crate) fn reserve_regardless(&self, bytes: usize) -> Reservation {
+        let mut inner = self.pool.inner.lock();
+        inner.used += bytes;
+        inner.lines.charge(self.account, bytes);
+        drop(inner);
+        Reservation {
             pool: Arc::clone(&self.pool),
+            account: self.account,
             bytes,
-        })
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &MemoryPool {
+        &self.pool
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.pool.release(self.bytes, None);
+            self.pool.release(self.account, self.bytes, None);
         }
     }
 }
@@ -286,6 +344,7 @@ impl Drop for Reservation {
 #[must_use = "a wait does nothing unless it is polled"]
 pub struct MemoryWait {
     pool: Arc<MemoryPool>,
+    account: u32,
     id: u64,
     done: bool,
 }
@@ -295,24 +354,17 @@ impl Future for MemoryWait {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reservation> {
         let mut inner = self.pool.inner.lock();
-        let Some(position) = inner.position(self.id) else {
-            // Only a second poll after completion comes here: the futures contract forbids it.
-            return Poll::Pending;
-        };
-        let waiter = &mut inner.waiters[position];
-        if waiter.granted < waiter.needed {
-            let old = waiter.waker.replace(cx.waker().clone());
-            drop(inner);
-            drop(old);
-            return Poll::Pending;
-        }
-        let bytes = waiter.granted;
-        inner.waiters.remove(position);
+        // Only a second poll after completion finds nothing: the futures contract forbids it.
+        let (granted, old) = inner.lines.poll(self.id, cx.waker());
         drop(inner);
-        self.done = true;
-        Poll::Ready(Reservation {
-            pool: Arc::clone(&self.pool),
-            bytes,
+        drop(old);
+        granted.map(|bytes| {
+            self.done = true;
+            Reservation {
+                pool: Arc::clone(&self.pool),
+                account: self.account,
+                bytes,
+            }
         })
     }
 }
@@ -323,13 +375,11 @@ impl Drop for MemoryWait {
             return;
         }
         let mut inner = self.pool.inner.lock();
-        let Some(position) = inner.position(self.id) else {
-            return;
-        };
-        let granted = inner.waiters.remove(position).map_or(0, |waiter| waiter.granted);
+        let (granted, old) = inner.lines.leave(self.id);
         inner.used -= granted;
-        let woken = inner.grant(self.pool.limit);
+        let woken = inner.advance(self.pool.limit);
         drop(inner);
+        drop(old);
         wake_all(woken);
     }
 }
@@ -341,6 +391,7 @@ pub(crate) struct Chunk {
     /// Never grows beyond the capacity it was born with.
     buffer: Vec<u8>,
     class: usize,
+    account: u32,
     pool: Arc<MemoryPool>,
 }
 
@@ -378,116 +429,9 @@ impl Drop for Chunk {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         self.pool
-            .release(CHUNK_SIZES[self.class], Some((self.class, buffer)));
+            .release(self.account, CHUNK_SIZES[self.class], Some((self.class, buffer)));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::pin::{Pin, pin};
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct CountWakes(AtomicUsize);
-
-    impl Wake for CountWakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn poll(wait: Pin<&mut MemoryWait>) -> Option<Reservation> {
-        match wait.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(reservation) => Some(reservation),
-            Poll::Pending => None,
-        }
-    }
-
-    #[test]
-    fn waiters_of_mixed_sizes_are_served_in_order() {
-        let pool = MemoryPool::new(100);
-        let held = pool.try_reserve(60).expect("60 of 100");
-        let rest = pool.try_reserve(40).expect("40 of 40");
-        let mut large = pin!(pool.wait(90));
-        let mut small = pin!(pool.wait(5));
-        assert!(poll(large.as_mut()).is_none() && poll(small.as_mut()).is_none());
-
-        drop(rest);
-        // 40 are free, the small one would fit: but the large one stands before it.
-        assert!(poll(small.as_mut()).is_none());
-        assert!(pool.try_reserve(1).is_none(), "a newcomer does not overtake");
-        drop(held);
-        let large = poll(large.as_mut()).expect("100 were free");
-        let small = poll(small.as_mut()).expect("10 remain");
-        assert_eq!((large.bytes(), small.bytes(), pool.used()), (90, 5, 95));
-        drop((large, small));
-        assert_eq!((pool.used(), pool.waiting()), (0, 0));
-    }
-
-    #[test]
-    fn a_cancelled_waiter_passes_its_permits_on() {
-        let pool = MemoryPool::new(100);
-        let held = pool.try_reserve(100).expect("all");
-        let mut first = Box::pin(pool.wait(80));
-        let mut second = pin!(pool.wait(30));
-        assert!(poll(first.as_mut()).is_none());
-        let wakes = Arc::new(CountWakes::default());
-        assert!(
-            second
-                .as_mut()
-                .poll(&mut Context::from_waker(&wakes.clone().into()))
-                .is_pending()
-        );
-
-        drop(held);
-        // The first has 80 and the second 20 of its 30.
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
-        drop(first);
-        assert_eq!(
-            wakes.0.load(Ordering::Relaxed),
-            1,
-            "the second is woken when the first gives up"
-        );
-        assert_eq!(poll(second).expect("granted").bytes(), 30);
-        assert_eq!(pool.used(), 0);
-    }
-
-    #[test]
-    fn chunks_are_recycled_and_never_kept_beyond_the_limit() {
-        let pool = MemoryPool::new(300 << 10);
-        let mut permits = pool.try_reserve(256 << 10).expect("free");
-        let chunk = permits.chunk(4).expect("permits for 256 KiB");
-        let address = chunk.buffer.as_ptr();
-        drop(chunk);
-        assert_eq!(pool.inner.lock().kept_bytes, 256 << 10);
-
-        let mut permits = pool.try_reserve(256 << 10).expect("free");
-        let chunk = permits.chunk(4).expect("permits for 256 KiB");
-        assert_eq!(chunk.buffer.as_ptr(), address, "the touched buffer comes back");
-        drop(chunk);
-
-        let mut permits = pool.try_reserve(64 << 10).expect("free");
-        let _chunk = permits.chunk(3).expect("permits for 64 KiB");
-        assert_eq!(
-            pool.inner.lock().kept_bytes,
-            0,
-            "64 KiB in use and 256 KiB kept would exceed 300 KiB"
-        );
-    }
-
-    #[test]
-    fn permits_of_a_reservation_are_never_lost() {
-        let pool = MemoryPool::new(64 << 10);
-        let mut permits = pool.try_reserve(20 << 10).expect("free");
-        let chunk = permits.chunk(2).expect("16 of 20 KiB");
-        assert!(permits.chunk(2).is_none(), "4 KiB are left");
-        let state = permits.split(512).expect("4 KiB are left");
-        assert_eq!(pool.used(), 20 << 10);
-        drop(permits);
-        assert_eq!(pool.used(), (16 << 10) + 512);
-        drop((chunk, state));
-        assert_eq!(pool.used(), 0);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::batch::{BATCH_STATE_BYTES, ClosedBatch, OpenBatch};
 use crate::delivery::{Completion, Delivery};
-use crate::memory::{CHUNK_SIZES, Chunk, Reservation};
+use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation};
 use crate::payload::ChunkChain;
 use crate::{Accumulator, ready::Urgency};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
@@ -45,11 +45,13 @@ pub struct Appended {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// There is no memory for it now. Reserve this many bytes (waiting for them, if at all, elsewhere: no lock is
-    /// held), then append again with them.
+    /// There is no memory for it now. [Wait](Partition::wait_for_memory) for this many bytes, then append again with
+    /// them.
     Memory {
         /// Bytes to reserve.
         needed: usize,
+        /// Whether it is this partition that holds its share of the memory: another partition may have some.
+        share: bool,
     },
     /// The accumulator is closed.
     Closed,
@@ -108,6 +110,7 @@ pub struct Partition {
     /// Where the sender keeps what it knows about this partition.
     slot: usize,
     ratio: Arc<CompressionRatio>,
+    account: Account,
     state: Mutex<State>,
 }
 
@@ -137,12 +140,19 @@ pub struct Inspection {
 }
 
 impl Partition {
-    pub(crate) fn new(topic: Arc<str>, number: i32, slot: usize, ratio: Arc<CompressionRatio>) -> Partition {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        number: i32,
+        slot: usize,
+        ratio: Arc<CompressionRatio>,
+        account: Account,
+    ) -> Partition {
         Partition {
             topic,
             number,
             slot,
             ratio,
+            account,
             state: Mutex::default(),
         }
     }
@@ -165,6 +175,17 @@ impl Partition {
     /// The compression estimate of its topic.
     pub fn compression_ratio(&self) -> &CompressionRatio {
         &self.ratio
+    }
+
+    /// Bytes of the memory that the partition holds.
+    pub fn memory_held(&self) -> usize {
+        self.account.held()
+    }
+
+    /// Waits for memory, after [`AppendError::Memory`]: behind those of this partition if it holds its share, otherwise
+    /// behind all others who wait.
+    pub fn wait_for_memory(&self, needed: usize) -> MemoryWait {
+        self.account.wait(needed)
     }
 
     /// Appends one record to the open batch, or opens another. `permits` pays for new memory if the pool has none; what
@@ -191,7 +212,7 @@ impl Partition {
                     let classes = open
                         .chain()
                         .classes_for(size.total(), 0, accumulator.chunk_class_max());
-                    take_chunks(accumulator, permits, &classes, 0)?.0
+                    take_chunks(&self.account, permits, &classes, 0)?.0
                 };
                 let before = open.payload_len();
                 let delivery = open.push(&encoded, size, record.timestamp_ms, spare);
@@ -275,7 +296,7 @@ impl Partition {
             .clamp(size.total(), size.total().max(accumulator.batch_size()));
         let classes =
             ChunkChain::default().classes_for(size.total(), expected, accumulator.chunk_class_max());
-        let (spare, reserved) = take_chunks(accumulator, permits, &classes, BATCH_STATE_BYTES)?;
+        let (spare, reserved) = take_chunks(&self.account, permits, &classes, BATCH_STATE_BYTES)?;
         let completion = Arc::new(Completion::new(Arc::clone(&self.topic), self.number));
         let ticket = accumulator.flushes().ticket();
         let mut open = OpenBatch::new(completion, clock.now(), record.timestamp_ms, ticket, reserved);
@@ -347,22 +368,21 @@ impl Partition {
 /// Chunks of `classes` and a reservation of `state` bytes, paid by the caller's permits if they suffice, else by the
 /// pool.
 fn take_chunks(
-    accumulator: &Accumulator,
+    account: &Account,
     permits: Option<&mut Reservation>,
     classes: &[usize],
     state: usize,
 ) -> Result<(SmallVec<[Chunk; 4]>, Reservation), AppendError> {
     let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum::<usize>() + state;
-    let mut own = match permits {
-        Some(permits) => permits.split(needed),
-        None => None,
+    let brought = permits.and_then(|permits| account.take_over(permits, needed));
+    let own = match brought {
+        Some(own) => Ok(own),
+        None => account.try_reserve(needed),
     };
-    if own.is_none() {
-        own = accumulator.memory().try_reserve(needed);
-    }
-    let Some(mut own) = own else {
-        return Err(AppendError::Memory { needed });
-    };
+    let mut own = own.map_err(|denied| AppendError::Memory {
+        needed,
+        share: denied == Denied::Share,
+    })?;
     let Some(chunks) = ChunkChain::spare(&mut own, classes) else {
         unreachable!("{needed} bytes are reserved")
     };

@@ -135,13 +135,14 @@ mod tests {
 
     #[test]
     fn a_record_spans_chunks() {
-        let pool = MemoryPool::new(1 << 20);
+        let pool = MemoryPool::new(4 << 20);
+        let account = pool.account();
         let mut chain = ChunkChain::default();
         let bytes: Vec<u8> = (0..=255).cycle().take(700 << 10).collect();
         for piece in bytes.chunks(100 << 10) {
             let classes = chain.classes_for(piece.len(), 1, 4);
             let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
-            let mut permits = pool.try_reserve(needed).expect("within 1 MiB");
+            let mut permits = account.try_reserve(needed).expect("within 4 MiB");
             let spare = ChunkChain::spare(&mut permits, &classes).expect("reserved");
             chain.sink(spare).put(piece);
         }

@@ -58,7 +58,7 @@ fn open(parent: &SealedBatch, base_timestamp_ms: i64, accumulator: &Accumulator)
         .unwrap_or_else(|| flushes.ticket());
     let (topic, partition) = parent.completion().place();
     let completion = Arc::new(Completion::new(Arc::clone(topic), partition));
-    let state = accumulator.memory().reserve_regardless(BATCH_STATE_BYTES);
+    let state = parent.account().reserve_regardless(BATCH_STATE_BYTES);
     OpenBatch::new(completion, parent.created(), base_timestamp_ms, ticket, state)
 }
 
@@ -69,7 +69,7 @@ fn push(part: &mut OpenBatch, record: &Record<'_>, accumulator: &Accumulator) {
         .chain()
         .classes_for(size.total(), 0, accumulator.chunk_class_max());
     let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
-    let mut permits = accumulator.memory().reserve_regardless(needed);
+    let mut permits = part.account().reserve_regardless(needed);
     let Some(spare) = ChunkChain::spare(&mut permits, &classes) else {
         unreachable!("reserved {needed} bytes")
     };

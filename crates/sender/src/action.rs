@@ -2,7 +2,7 @@
 
 use crate::Address;
 use bytes::Bytes;
-use ottla_accumulator::{ClosedBatch, MemoryPool, Partition, SealedBatch, Sealer};
+use ottla_accumulator::{ClosedBatch, Partition, SealedBatch, Sealer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +55,6 @@ pub struct Request {
 pub struct SealJob {
     pub(crate) partition: Arc<Partition>,
     pub(crate) batch: ClosedBatch,
-    pub(crate) memory: Arc<MemoryPool>,
 }
 
 impl SealJob {
@@ -74,7 +73,7 @@ impl SealJob {
 
     /// Does the work.
     pub fn run(self, sealer: &mut Sealer) -> Sealed {
-        let batch = sealer.seal(self.batch, self.partition.compression_ratio(), &self.memory);
+        let batch = sealer.seal(self.batch, self.partition.compression_ratio());
         Sealed {
             slot: self.partition.slot(),
             batch,

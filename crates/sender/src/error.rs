@@ -68,6 +68,8 @@ pub enum SendError {
     MemoryTimeout {
         /// How long was waited.
         waited: Duration,
+        /// The partition, if it alone holds as much of the memory as a partition may.
+        partition: Option<(Arc<str>, i32)>,
     },
     /// The partitioner chose a partition that cannot be.
     BadPartitioner {
@@ -125,7 +127,16 @@ impl fmt::Display for SendError {
                     "a record of {size} bytes, batch header included, is larger than {setting}={limit}"
                 )
             }
-            SendError::MemoryTimeout { waited } => write!(
+            SendError::MemoryTimeout {
+                waited,
+                partition: Some((topic, number)),
+            } => write!(
+                f,
+                "no memory came free within {} ms (max.block.ms): {topic}-{number} holds its share of buffer.memory; \
+                 see what keeps its records from being sent, or raise buffer.memory",
+                waited.as_millis()
+            ),
+            SendError::MemoryTimeout { waited, .. } => write!(
                 f,
                 "no memory came free within {} ms (max.block.ms): records are sent faster than the brokers take them; \
                  raise buffer.memory or send more slowly",

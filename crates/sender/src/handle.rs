@@ -4,7 +4,7 @@ use crate::shared::{Command, Shared};
 use crate::topic::{Layout, Topic};
 use crate::waits::Deadline;
 use crate::{SendError, TrySendError};
-use ottla_accumulator::{AppendError, Delivery, FlushWait, Record, Reservation};
+use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
 use ottla_partitioning::{Charge, Choice, Headers, RecordView};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
 use ottla_time::Time;
@@ -45,6 +45,10 @@ enum Refusal {
     },
     Memory {
         needed: usize,
+        /// Whose line to wait in.
+        partition: Arc<Partition>,
+        /// Whether the partition holds its share of the memory.
+        share: bool,
     },
     Final(SendError),
 }
@@ -159,7 +163,7 @@ impl Handle {
                 let partition = &layout.partitions[number];
                 let appended =
                     partition.append(&self.shared.accumulator, &encoded, permits, &*self.shared.clock);
-                self.appended(appended)
+                self.appended(partition, appended)
             }
             None => self.append_sticky(topic, layout, &encoded, permits),
         }
@@ -170,25 +174,40 @@ impl Handle {
         topic: &Topic,
         layout: &Layout,
         record: &Record<'_>,
-        permits: Option<&mut Reservation>,
+        mut permits: Option<&mut Reservation>,
     ) -> Result<Delivery, Refusal> {
         let view = layout.view();
         let sticky = topic.partitioning().sticky();
-        let number = sticky.current(&view);
-        // The choice is made among the partitions of this very view, which has at least one.
-        let partition = &layout.partitions[number as usize];
-        let appended = partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock);
-        if let Ok(appended) = &appended
-            && sticky.charge(number, appended.bytes, appended.full) == Charge::Due
-        {
-            let load = topic.load();
-            sticky.advance(number, &layout.view().load(load.as_deref()));
+        let mut number = sticky.current(&view);
+        let mut detours = 0;
+        loop {
+            // The choice is made among the partitions of this very view, which has at least one.
+            let partition = &layout.partitions[number as usize];
+            let permits = permits.as_deref_mut();
+            let appended = partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock);
+            match &appended {
+                Ok(appended) if sticky.charge(number, appended.bytes, appended.full) == Charge::Due => {
+                    let load = topic.load();
+                    sticky.advance(number, &view.load(load.as_deref()));
+                }
+                // It cannot drain, and need not be waited for while there are others.
+                Err(AppendError::Memory { share: true, .. })
+                    if detours < DETOURS_MAX && layout.partitions.len() > 1 =>
+                {
+                    detours += 1;
+                    let load = topic.load();
+                    number = sticky.leave(number, &view.load(load.as_deref()));
+                    continue;
+                }
+                _ => {}
+            }
+            return self.appended(partition, appended);
         }
-        self.appended(appended)
     }
 
     fn appended(
         &self,
+        partition: &Arc<Partition>,
         appended: Result<ottla_accumulator::Appended, AppendError>,
     ) -> Result<Delivery, Refusal> {
         match appended {
@@ -198,7 +217,7 @@ impl Handle {
                 }
                 Ok(appended.delivery)
             }
-            Err(AppendError::Memory { needed }) => {
+            Err(AppendError::Memory { needed, share }) => {
                 let limit = self.shared.accumulator.memory().limit();
                 if needed > limit {
                     let setting = "buffer.memory";
@@ -208,7 +227,12 @@ impl Handle {
                         setting,
                     }));
                 }
-                Err(Refusal::Memory { needed })
+                let partition = Arc::clone(partition);
+                Err(Refusal::Memory {
+                    needed,
+                    partition,
+                    share,
+                })
             }
             Err(_) => Err(Refusal::Final(SendError::Closed)),
         }
@@ -300,7 +324,11 @@ impl Handle {
                 Refusal::Metadata { partitions } => {
                     self.wait_for_partitions(topic, partitions, &deadline).await?;
                 }
-                Refusal::Memory { needed } => permits = Some(self.wait_for_memory(needed, &deadline).await?),
+                Refusal::Memory {
+                    needed,
+                    partition,
+                    share,
+                } => permits = Some(self.wait_for_memory(&partition, needed, share, &deadline).await?),
             }
             match self.append(topic, record, permits.as_mut()) {
                 Ok(delivery) => return Ok(delivery),
@@ -331,8 +359,14 @@ impl Handle {
         .await
     }
 
-    async fn wait_for_memory(&self, needed: usize, deadline: &Deadline) -> Result<Reservation, SendError> {
-        let mut wait = pin!(self.shared.accumulator.memory().wait(needed));
+    async fn wait_for_memory(
+        &self,
+        partition: &Partition,
+        needed: usize,
+        share: bool,
+        deadline: &Deadline,
+    ) -> Result<Reservation, SendError> {
+        let mut wait = pin!(partition.wait_for_memory(needed));
         // The sender stops to linger while somebody waits for memory.
         self.shared.wakeup.notify();
         poll_fn(|cx| {
@@ -342,6 +376,7 @@ impl Handle {
             self.poll_deadline(deadline, cx).map(|error| {
                 Err(error.unwrap_or(SendError::MemoryTimeout {
                     waited: self.shared.config.max_block,
+                    partition: share.then(|| (Arc::clone(partition.topic()), partition.number())),
                 }))
             })
         })
@@ -389,6 +424,10 @@ impl Handle {
         Deadline::new(Arc::clone(&self.shared.waits), now + self.shared.config.max_block)
     }
 }
+
+/// How many partitions a record without a key tries whose share of the memory is used up. More than a few are only in
+/// that state if the whole cluster is.
+const DETOURS_MAX: usize = 4;
 
 struct HeadersView<'a>(&'a [Header<'a>]);
 

@@ -208,8 +208,7 @@ impl Sender {
             return false;
         };
         state.queued = state.queue.inspect(&self.shared.accumulator);
-        let memory = self.shared.accumulator.memory();
-        let sealed = self.sealer.seal(batch, state.queue.compression_ratio(), memory);
+        let sealed = self.sealer.seal(batch, state.queue.compression_ratio());
         state.pending.extend(sealed.map(Pending::new));
         !state.pending.is_empty()
     }
@@ -230,11 +229,9 @@ impl Sender {
         let Some(batch) = state.queue.take() else { return };
         state.sealing = Some(batch.sealing());
         state.queued = state.queue.inspect(&self.shared.accumulator);
-        let memory = Arc::clone(self.shared.accumulator.memory());
         self.actions.push_back(Action::Seal(SealJob {
             partition: Arc::clone(&state.queue),
             batch,
-            memory,
         }));
     }
 }

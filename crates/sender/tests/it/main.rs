@@ -2,6 +2,7 @@
 
 mod delivery;
 mod idempotence;
+mod isolation;
 mod metadata;
 mod partitioning;
 mod refused;

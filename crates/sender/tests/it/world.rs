@@ -262,6 +262,32 @@ impl World {
         panic!("no Produce request comes");
     }
 
+    /// Lets time go on until there is a request to answer.
+    pub(crate) fn until_request(&mut self) {
+        self.turn();
+        while self.requests.is_empty() {
+            let next = self.sender.next_timeout().expect("something is due");
+            self.clock.advance_to(next);
+            self.turn();
+        }
+    }
+
+    /// Lets time pass until `until`; whenever metadata is asked for, these are the leaders.
+    pub(crate) fn run_answering_metadata(&mut self, leaders: &[i32], until: Time) {
+        self.turn();
+        loop {
+            while !self.requests.is_empty() {
+                self.answer_metadata(leaders);
+            }
+            let Some(at) = self.sender.next_timeout().filter(|&at| at <= until) else {
+                break;
+            };
+            self.clock.advance_to(at);
+            self.turn();
+        }
+        self.clock.advance_to(until);
+    }
+
     /// Answers the next Produce request: each partition with the code, and with `base_offset` if there is none.
     pub(crate) fn answer_produce(&mut self, code: ErrorCode, base_offset: i64) -> Vec<Sent> {
         let (node, request) = self.next_request(ApiKey::PRODUCE);
