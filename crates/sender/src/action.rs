@@ -54,7 +54,8 @@ pub struct Request {
 #[derive(Debug)]
 pub struct SealJob {
     pub(crate) partition: Arc<Partition>,
-    pub(crate) batch: ClosedBatch,
+    /// Boxed, because an [`Action`] should not be as large as a batch.
+    pub(crate) batch: Box<ClosedBatch>,
 }
 
 impl SealJob {
@@ -73,7 +74,7 @@ impl SealJob {
 
     /// Does the work.
     pub fn run(self, sealer: &mut Sealer) -> Sealed {
-        let batch = sealer.seal(self.batch, self.partition.compression_ratio());
+        let batch = sealer.seal(*self.batch, self.partition.compression_ratio());
         Sealed {
             slot: self.partition.slot(),
             batch,

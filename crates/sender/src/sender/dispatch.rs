@@ -231,7 +231,7 @@ impl Sender {
         state.queued = state.queue.inspect(&self.shared.accumulator);
         self.actions.push_back(Action::Seal(SealJob {
             partition: Arc::clone(&state.queue),
-            batch,
+            batch: Box::new(batch),
         }));
     }
 }
