@@ -97,6 +97,7 @@
 //! | aborted transactions in Fetch | may include some behind what is returned | none | readers ignore them |
 //! | fetch sessions (KIP-227) | kept | never opened | clients do without |
 //! | producer ids and transactional ids | expire | live as long as the cluster | within [`Limits`] |
+//! | `retention.ms` | old records go | taken, without effect | memory decides, and `retention.bytes` |
 //! | `compression.type` of a topic | any | `producer` only | batches stay as they came |
 //! | versions that KIP-896 removed | spoken by 2.1 to 3.9 | not, in any pose | no schema has them |
 //!

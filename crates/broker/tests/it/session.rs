@@ -31,6 +31,9 @@ use std::fmt::Write as _;
 /// How often a request is repeated that a real broker answers with "not yet".
 const TRIES_MAX: usize = 20_000;
 
+/// The batches of the tests bear old timestamps: half a minute after its start a real broker would begin to delete them.
+const KEPT: (&str, &str) = ("retention.ms", "-1");
+
 /// A client of one broker.
 pub(crate) struct Session<L> {
     pub(crate) link: L,
@@ -121,6 +124,7 @@ impl<L: Link> Session<L> {
             replication_factor: 1,
             configs: configs
                 .iter()
+                .chain(&[KEPT])
                 .map(|(name, value)| CreatableTopicConfig {
                     name: (*name).to_owned(),
                     value: Some((*value).to_owned()),
