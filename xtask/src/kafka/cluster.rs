@@ -11,9 +11,11 @@ use anyhow::{Context as _, bail};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, test_kill_process};
 
+use super::listeners::{self, Listener};
 use super::node::{self, Node};
 use super::properties::{self, Ports};
-use super::{java, ports, probe};
+use super::stores::Stores;
+use super::{clients, java, ports, probe};
 use crate::maven::{self, Library};
 use crate::project;
 
@@ -37,6 +39,12 @@ pub(crate) struct Options {
     pub(crate) port: Option<u16>,
     /// Where data and logs go; a new folder, removed at the end, when absent.
     pub(crate) folder: Option<PathBuf>,
+    /// Whether there are listeners with TLS.
+    pub(crate) tls: bool,
+    /// Whether there are listeners with SASL.
+    pub(crate) sasl: bool,
+    /// More settings of the brokers.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -46,6 +54,9 @@ impl Default for Options {
             nodes: 1,
             port: None,
             folder: None,
+            tls: false,
+            sasl: false,
+            settings: Vec::new(),
         }
     }
 }
@@ -55,6 +66,8 @@ impl Default for Options {
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     library: Library,
+    folder: PathBuf,
+    listeners: Vec<Listener>,
     /// Removed with the cluster; absent when the caller chose the folder.
     own_folder: Option<PathBuf>,
 }
@@ -83,11 +96,21 @@ impl Cluster {
 
     /// The addresses of all brokers, as `bootstrap.servers` wants them.
     pub(crate) fn bootstrap(&self) -> String {
-        let addresses = self
-            .nodes
+        addresses(self.nodes.iter().map(|node| node.ports.broker))
+    }
+
+    /// The names and addresses of the listeners beside the plain one.
+    pub(crate) fn other_bootstraps(&self) -> Vec<(&'static str, String)> {
+        let of = |listener| addresses(self.nodes.iter().map(|node| node.ports.of(Some(listener))));
+        self.listeners
             .iter()
-            .map(|node| format!("127.0.0.1:{}", node.ports.broker));
-        addresses.collect::<Vec<_>>().join(",")
+            .map(|&listener| (listener.name(), of(listener)))
+            .collect()
+    }
+
+    /// The folder with a `.properties` file for each way in, if there are other listeners than the plain one.
+    pub(crate) fn clients(&self) -> Option<PathBuf> {
+        (!self.listeners.is_empty()).then(|| clients::folder(&self.folder))
     }
 
     /// The jars that the brokers run from.
@@ -152,30 +175,58 @@ impl Cluster {
     /// Writes the folders of all nodes.
     fn create(options: &Options, library: Library, folder: &Path) -> anyhow::Result<Self> {
         let count = options.nodes;
+        let listeners = Listener::chosen(options.tls, options.sasl);
+        let ports_of_node = 2 + listeners.len();
         let ports = match options.port {
-            Some(first) => ports::from(first, 2 * count)?,
-            None => ports::free(2 * count)?,
+            Some(first) => ports::from(first, ports_of_node * count)?,
+            None => ports::free(ports_of_node * count)?,
         };
         // The brokers' ports stand first, so that `--port 9092 --nodes 3` gives 9092, 9093 and 9094.
         let ports: Vec<_> = (0..count)
             .map(|i| Ports {
                 broker: ports[i],
                 controller: ports[count + i],
+                others: (2..)
+                    .zip(&listeners)
+                    .map(|(row, &listener)| (listener, ports[row * count + i]))
+                    .collect(),
             })
             .collect();
         // Three nodes of 700 MB and a build fit in the 8 GB of a usual machine.
         let heap_mb = if count == 1 { 1024 } else { 700 };
         clear(folder)?;
+        let stores = match options.tls {
+            true => Some(Stores::create(&folder.join("stores"))?),
+            false => None,
+        };
+        if !listeners.is_empty() {
+            let bootstrap = |listener| addresses(ports.iter().map(|ports| ports.of(listener)));
+            clients::write(&clients::folder(folder), &listeners, stores.as_ref(), bootstrap)?;
+        }
         let mut nodes = Vec::with_capacity(count);
         for id in 1..=count {
             let of_node = node_folder(folder, id);
-            let properties = properties::node(id, &ports, &of_node.join("data"));
-            nodes.push(Node::create(id, ports[id - 1], of_node, heap_mb, &properties)?);
+            let properties = properties::node(
+                id,
+                &ports,
+                &of_node.join("data"),
+                stores.as_ref(),
+                &options.settings,
+            );
+            nodes.push(Node::create(
+                id,
+                ports[id - 1].clone(),
+                of_node,
+                heap_mb,
+                &properties,
+            )?);
         }
         let own_folder = options.folder.is_none().then(|| folder.to_path_buf());
         Ok(Self {
             nodes,
             library,
+            folder: folder.to_path_buf(),
+            listeners,
             own_folder,
         })
     }
@@ -184,11 +235,15 @@ impl Cluster {
     fn bring_up(&mut self) -> anyhow::Result<()> {
         let cluster_id = random_uuid();
         let library = &self.library;
+        let scram = match self.has_sasl() {
+            true => listeners::scram_arguments(),
+            false => Vec::new(),
+        };
         thread::scope(|scope| {
             let formats: Vec<_> = self
                 .nodes
                 .iter()
-                .map(|node| scope.spawn(|| node.format(library, &cluster_id)))
+                .map(|node| scope.spawn(|| node.format(library, &cluster_id, &scram)))
                 .collect();
             // A panic in there is one of ours.
             formats
@@ -197,6 +252,10 @@ impl Cluster {
         })?;
         self.nodes.iter_mut().try_for_each(|node| node.start(library))?;
         self.wait()
+    }
+
+    fn has_sasl(&self) -> bool {
+        self.listeners.contains(&Listener::SaslPlaintext)
     }
 
     fn node(&self, id: usize) -> &Node {
@@ -255,6 +314,12 @@ fn node_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders
         .filter(|of_node| of_node.join("node.properties").is_file())
         .collect())
+}
+
+/// Addresses as `bootstrap.servers` wants them.
+fn addresses(ports: impl Iterator<Item = u16>) -> String {
+    let addresses = ports.map(|port| format!("127.0.0.1:{port}"));
+    addresses.collect::<Vec<_>>().join(",")
 }
 
 /// A folder of its own for each cluster of this process.

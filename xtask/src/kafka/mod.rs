@@ -9,19 +9,23 @@ pub(crate) use cluster::{Cluster, Options};
 use crate::maven;
 use crate::project;
 
+mod clients;
 mod cluster;
 pub(crate) mod java;
+mod listeners;
 mod node;
 mod ports;
 mod probe;
 mod properties;
+mod stores;
 
 /// What to do with the cluster.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Action {
     /// Start a cluster in the background; the last line printed is its bootstrap address.
     ///
-    /// It begins empty. Interrupted or failing before that line, it leaves nothing running.
+    /// Lines before it name the other listeners with their addresses, and the folder with a `.properties` file for each
+    /// way in, for Java's clients and for ours. It begins empty. Interrupted or failing before that line, it leaves nothing running.
     Up(UpArguments),
     /// End the cluster that `up` started, and remove its data (its logs stay).
     Down {
@@ -46,6 +50,16 @@ pub(crate) struct UpArguments {
     /// The first of two ports for each node, first the brokers' [default: free ports].
     #[arg(long)]
     port: Option<u16>,
+    /// Also listen with TLS: SSL, and MTLS where clients must have a certificate.
+    #[arg(long)]
+    tls: bool,
+    /// Also listen with SASL (SASL_PLAINTEXT; with --tls SASL_SSL too): PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and
+    /// OAUTHBEARER (unsecured), for the user alice with the password alice-secret.
+    #[arg(long)]
+    sasl: bool,
+    /// A setting of the brokers, as `key=value`; wins over the others.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
 }
 
 /// `cargo xtask kafka`.
@@ -62,8 +76,17 @@ fn up(arguments: UpArguments) -> anyhow::Result<()> {
         nodes: arguments.nodes.parse().context("a number of nodes")?,
         port: arguments.port,
         folder: Some(folder(arguments.dir)?),
+        tls: arguments.tls,
+        sasl: arguments.sasl,
+        settings: arguments.settings,
     };
     let cluster = Cluster::start(&options)?;
+    for (listener, bootstrap) in cluster.other_bootstraps() {
+        println!("{listener} {bootstrap}");
+    }
+    if let Some(clients) = cluster.clients() {
+        println!("clients {}", clients.display());
+    }
     let bootstrap = cluster.bootstrap();
     cluster.detach();
     println!("{bootstrap}");
@@ -78,6 +101,11 @@ fn down(dir: Option<PathBuf>) -> anyhow::Result<()> {
         count => eprintln!("{count} nodes ended"),
     }
     Ok(())
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected key=value")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// The folder of `up` and `down`, whole: the path is how a broker's process is known again.

@@ -65,16 +65,18 @@ impl Node {
     }
 
     /// Writes what a new node's data folder has to hold.
-    pub(crate) fn format(&self, library: &Library, cluster_id: &str) -> anyhow::Result<()> {
+    pub(crate) fn format(&self, library: &Library, cluster_id: &str, more: &[String]) -> anyhow::Result<()> {
         let properties = self.properties();
-        let arguments = [
+        let properties = properties.to_string_lossy();
+        let mut arguments = vec![
             "format",
             "-t",
             cluster_id,
             "-c",
-            &properties.to_string_lossy(),
+            &properties,
             "--ignore-formatted",
         ];
+        arguments.extend(more.iter().map(String::as_str));
         java::run_tool(library, "kafka.tools.StorageTool", &arguments).map(drop)
     }
 

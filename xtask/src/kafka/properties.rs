@@ -3,18 +3,38 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::listeners::{self, Listener};
+use super::stores::Stores;
+
 /// The ports of one node, all on 127.0.0.1.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ports {
     /// For clients and the other brokers.
     pub(crate) broker: u16,
     /// For the controllers' quorum.
     pub(crate) controller: u16,
+    /// Further listeners for clients.
+    pub(crate) others: Vec<(Listener, u16)>,
 }
 
-/// What node `id` (from 1) of `all` is started with. Each node is broker and controller.
-pub(crate) fn node(id: usize, all: &[Ports], data: &Path) -> String {
-    let ports = all[id - 1];
+impl Ports {
+    /// The port of a listener; of the plain one without.
+    pub(crate) fn of(&self, listener: Option<Listener>) -> u16 {
+        let mut others = self.others.iter();
+        let found = others.find(|(other, _)| Some(*other) == listener);
+        found.map_or(self.broker, |(_, port)| *port)
+    }
+}
+
+/// What node `id` (from 1) of `all` is started with. Each node is broker and controller. `more` settings win over ours.
+pub(crate) fn node(
+    id: usize,
+    all: &[Ports],
+    data: &Path,
+    stores: Option<&Stores>,
+    more: &[(String, String)],
+) -> String {
+    let ports = &all[id - 1];
     let voters: Vec<_> = (1..)
         .zip(all)
         .map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller))
@@ -28,21 +48,21 @@ pub(crate) fn node(id: usize, all: &[Ports], data: &Path) -> String {
     set("node.id", &id.to_string());
     set("controller.quorum.voters", &voters.join(","));
     set("controller.listener.names", "CONTROLLER");
+    let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", ports.broker);
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    for (listener, port) in &ports.others {
+        let name = listener.name();
+        // A `String` takes everything.
+        let _ = write!(advertised, ",{name}://127.0.0.1:{port}");
+        let _ = write!(protocols, ",{name}:{}", listener.protocol());
+    }
+    let controller = ports.controller;
     set(
         "listeners",
-        &format!(
-            "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
-            ports.broker, ports.controller
-        ),
+        &format!("{advertised},CONTROLLER://127.0.0.1:{controller}"),
     );
-    set(
-        "advertised.listeners",
-        &format!("PLAINTEXT://127.0.0.1:{}", ports.broker),
-    );
-    set(
-        "listener.security.protocol.map",
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    );
+    set("advertised.listeners", &advertised);
+    set("listener.security.protocol.map", &protocols);
     set("log.dirs", &escape(&data.to_string_lossy()));
     set("group.initial.rebalance.delay.ms", "0");
     let (replicas, in_sync) = if all.len() >= 3 { ("3", "2") } else { ("1", "1") };
@@ -65,6 +85,10 @@ pub(crate) fn node(id: usize, all: &[Ports], data: &Path) -> String {
         set("broker.session.timeout.ms", "4000");
         set("broker.heartbeat.interval.ms", "1000");
     }
+    text.push_str(&listeners::properties(ports, stores));
+    for (key, value) in more {
+        let _ = writeln!(text, "{key}={}", escape(value));
+    }
     text
 }
 
@@ -83,9 +107,10 @@ mod tests {
             .map(|i| Ports {
                 broker: 100 + i,
                 controller: 200 + i,
+                others: Vec::new(),
             })
             .collect();
-        let text = node(2, &all, Path::new("/data/2"));
+        let text = node(2, &all, Path::new("/data/2"), None, &[]);
         for line in [
             "node.id=2",
             "controller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202",
@@ -105,9 +130,14 @@ mod tests {
             &[Ports {
                 broker: 100,
                 controller: 200,
+                others: vec![(Listener::SaslPlaintext, 300)],
             }],
             Path::new("/data"),
+            None,
+            &[("a".to_owned(), "b".to_owned())],
         );
+        assert!(text.contains(",SASL_PLAINTEXT://127.0.0.1:300\n"), "{text}");
+        assert!(text.ends_with("\na=b\n"), "{text}");
         assert!(text.contains("offsets.topic.replication.factor=1\n"), "{text}");
         assert!(!text.contains("min.insync.replicas"), "{text}");
         assert_eq!(

@@ -1,0 +1,149 @@
+//! Listeners beside the plain one: TLS, SASL, and who may log in.
+
+use std::fmt::Write as _;
+
+use super::properties::Ports;
+use super::stores::Stores;
+
+/// The one user that all mechanisms know, and its password.
+pub(crate) const USER: (&str, &str) = ("alice", "alice-secret");
+
+/// Signs delegation tokens: with it a broker gives them out.
+const TOKEN_SECRET: &str = "token-secret";
+
+/// A listener for clients, by the name that Kafka gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// TLS, where clients have no certificate.
+    Ssl,
+    /// TLS, where clients must have a certificate.
+    Mtls,
+    /// SASL without TLS.
+    SaslPlaintext,
+    /// SASL over TLS.
+    SaslSsl,
+}
+
+impl Listener {
+    /// The listeners that a cluster has beside the plain one.
+    pub(crate) fn chosen(tls: bool, sasl: bool) -> Vec<Listener> {
+        let all = [
+            (Listener::Ssl, tls),
+            (Listener::Mtls, tls),
+            (Listener::SaslPlaintext, sasl),
+            (Listener::SaslSsl, tls && sasl),
+        ];
+        let chosen = all.into_iter().filter(|(_, chosen)| *chosen);
+        chosen.map(|(listener, _)| listener).collect()
+    }
+
+    /// Its name in Kafka's settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Listener::Ssl => "SSL",
+            Listener::Mtls => "MTLS",
+            Listener::SaslPlaintext => "SASL_PLAINTEXT",
+            Listener::SaslSsl => "SASL_SSL",
+        }
+    }
+
+    /// The `security.protocol` of its clients.
+    pub(crate) fn protocol(self) -> &'static str {
+        match self {
+            Listener::Mtls => "SSL",
+            listener => listener.name(),
+        }
+    }
+
+    fn has_tls(self) -> bool {
+        self != Listener::SaslPlaintext
+    }
+
+    fn has_sasl(self) -> bool {
+        matches!(self, Listener::SaslPlaintext | Listener::SaslSsl)
+    }
+}
+
+/// What a node's properties say about its listeners. `stores` are there if one has TLS; `newest` names of mechanisms
+/// are those of Kafka 2.0 and newer.
+pub(crate) fn properties(ports: &Ports, stores: Option<&Stores>) -> String {
+    let mut text = String::new();
+    let mut set = |key: String, value: &str| {
+        // A `String` takes everything.
+        let _ = writeln!(text, "{key}={}", value.replace('\\', "\\\\"));
+    };
+    let listeners = || ports.others.iter().map(|(listener, _)| *listener);
+    for listener in listeners().filter(|listener| listener.has_tls()) {
+        let Some(stores) = stores else { continue };
+        let prefix = format!("listener.name.{}.ssl", listener.name().to_lowercase());
+        set(format!("{prefix}.keystore.type"), "PKCS12");
+        set(format!("{prefix}.keystore.location"), &stores.path("broker.p12"));
+        set(format!("{prefix}.keystore.password"), Stores::PASSWORD);
+        set(format!("{prefix}.key.password"), Stores::PASSWORD);
+        set(format!("{prefix}.truststore.type"), "PKCS12");
+        set(format!("{prefix}.truststore.location"), &stores.path("trust.p12"));
+        set(format!("{prefix}.truststore.password"), Stores::PASSWORD);
+        let client_auth = if listener == Listener::Mtls {
+            "required"
+        } else {
+            "none"
+        };
+        set(format!("{prefix}.client.auth"), client_auth);
+    }
+    let (user, password) = USER;
+    for listener in listeners().filter(|listener| listener.has_sasl()) {
+        let prefix = format!("listener.name.{}", listener.name().to_lowercase());
+        let modules = [
+            (
+                "plain",
+                format!("plain.PlainLoginModule required user_{user}=\"{password}\""),
+            ),
+            ("scram-sha-256", "scram.ScramLoginModule required".to_owned()),
+            ("scram-sha-512", "scram.ScramLoginModule required".to_owned()),
+            (
+                "oauthbearer",
+                "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\""
+                    .to_owned(),
+            ),
+        ];
+        for (mechanism, module) in modules {
+            let entry = format!("org.apache.kafka.common.security.{module};");
+            set(format!("{prefix}.{mechanism}.sasl.jaas.config"), &entry);
+        }
+    }
+    if listeners().any(Listener::has_sasl) {
+        set(
+            "sasl.enabled.mechanisms".to_owned(),
+            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        );
+        set("delegation.token.secret.key".to_owned(), TOKEN_SECRET);
+    }
+    text
+}
+
+/// The arguments that let a node's data folder begin with the SCRAM user.
+pub(crate) fn scram_arguments() -> Vec<String> {
+    let (user, password) = USER;
+    let of = |mechanism| format!("{mechanism}=[name={user},password={password}]");
+    ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+        .into_iter()
+        .flat_map(|mechanism| ["--add-scram".to_owned(), of(mechanism)])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sasl_over_tls_takes_both() {
+        let names = |tls, sasl| {
+            let chosen = Listener::chosen(tls, sasl).into_iter().map(Listener::name);
+            chosen.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(false, false), "");
+        assert_eq!(names(true, false), "SSL MTLS");
+        assert_eq!(names(false, true), "SASL_PLAINTEXT");
+        assert_eq!(names(true, true), "SSL MTLS SASL_PLAINTEXT SASL_SSL");
+    }
+}
