@@ -8,6 +8,7 @@ mod acceptance;
 mod ci;
 mod codegen;
 mod demo;
+mod faults;
 mod fuzz;
 mod guard;
 mod interrupt;
@@ -35,6 +36,8 @@ enum Command {
     Codegen(codegen::Arguments),
     /// Send this repository's change log into a real Kafka, and read it back.
     Demo,
+    /// Write to three real brokers while they are killed, frozen and restarted, and check what came of each record.
+    Faults(faults::Arguments),
     /// Run the fuzz targets, for seconds or for as long as wanted.
     Fuzz(fuzz::Arguments),
     /// Fetch a Kafka's jars from Maven's registry and print the folder that holds them.
@@ -62,6 +65,7 @@ impl Command {
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Demo => demo::run(),
+            Self::Faults(arguments) => faults::run(&arguments),
             Self::Fuzz(arguments) => fuzz::run(&arguments),
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),

@@ -31,6 +31,13 @@ impl Program {
         Self { path }
     }
 
+    /// `ottla verifiable` into `topic`, for options to be added.
+    pub(crate) fn verifiable(&self, bootstrap: &str, topic: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["verifiable", "--bootstrap-server", bootstrap, "--topic", topic]);
+        command
+    }
+
     /// `ottla produce` into `topic`, for options and files to be added.
     pub(crate) fn produce(&self, bootstrap: &str, topic: &str) -> Command {
         let mut command = Command::new(&self.path);

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::acceptance;
+use crate::faults;
 use crate::guard::Guard;
 use crate::kafka::{self, Cluster};
 use crate::maven::{self, Library};
@@ -87,16 +88,19 @@ fn all() -> anyhow::Result<Counter> {
         bail!("`cargo test` failed without a failed test: a test program ended early, or did not compile");
     }
     if real_kafka {
-        counter.counts += acceptance::short().unwrap_or_else(|error| {
-            // The count comes last in any case: scripts wait for it.
-            eprintln!("error: the acceptance tests cannot run: {error:#}");
-            Counts {
-                failed: 1,
-                ..Counts::default()
-            }
-        });
+        counter.counts += acceptance::short().unwrap_or_else(|error| cannot_run("acceptance tests", &error));
+        counter.counts += faults::short().unwrap_or_else(|error| cannot_run("campaign of faults", &error));
     }
     Ok(counter)
+}
+
+/// The count comes last in any case: scripts wait for it.
+fn cannot_run(what: &str, error: &anyhow::Error) -> Counts {
+    eprintln!("error: the {what} cannot run: {error:#}");
+    Counts {
+        failed: 1,
+        ..Counts::default()
+    }
 }
 
 /// All tests of the workspace, those in the documentation too.

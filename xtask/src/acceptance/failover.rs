@@ -52,7 +52,7 @@ pub(super) fn run(
     input: Input,
 ) -> anyhow::Result<String> {
     let topic = trouble.name();
-    let partition_of_key = topics_and_partitions(cluster, 3, &[topic], input)?;
+    let partition_of_key = topics_and_partitions(cluster, 3, &[topic], input.all_keys())?;
     let start = Instant::now();
     let mut child = produce(
         program,
@@ -103,7 +103,7 @@ pub(super) fn run(
     faults.into_result()?;
 
     let mut comparison = Comparison::new(input, &run.acks, Timestamps::NotBefore);
-    readers::kcat(&cluster.bootstrap(), topic, &mut comparison)?;
+    readers::kcat(&cluster.bootstrap(), topic, |record| comparison.record(record))?;
     let later = comparison.finish().context("kcat")?;
     let mut comparison = Comparison::new(input, &run.acks, Timestamps::NotBefore);
     readers::java_consumer(
@@ -111,7 +111,7 @@ pub(super) fn run(
         &cluster.bootstrap(),
         topic,
         input.lines,
-        &mut comparison,
+        |record| comparison.record(record),
     )?;
     comparison.finish().context("Java's consumer")?;
     Ok(format!(

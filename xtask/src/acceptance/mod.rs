@@ -22,15 +22,14 @@ use compare::{Comparison, Faults, Timestamps};
 use failover::Trouble;
 use input::Input;
 
-mod compare;
+pub(crate) mod compare;
 mod failover;
 mod input;
-
-mod readers;
+pub(crate) mod readers;
 mod reports;
 
 /// The partitions of every topic here.
-const PARTITIONS: usize = 6;
+pub(crate) const PARTITIONS: usize = 6;
 
 /// The codecs, as `-z` and Kafka's dump call them.
 const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
@@ -136,7 +135,7 @@ impl Checks {
         self.input.write(&file)?;
         let topics: Vec<_> = codecs.iter().map(|codec| format!("codec-{codec}")).collect();
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        let partition_of_key = topics_and_partitions(&cluster, 1, &topics, self.input)?;
+        let partition_of_key = topics_and_partitions(&cluster, 1, &topics, self.input.all_keys())?;
         for (codec, topic) in codecs.iter().zip(topics) {
             let result = codec_round(
                 &self.program,
@@ -205,10 +204,12 @@ fn codec_round(
     faults.into_result()?;
 
     let mut comparison = Comparison::new(input, &acks, Timestamps::Exact);
-    readers::java_consumer(cluster.library(), &bootstrap, topic, input.lines, &mut comparison)?;
+    readers::java_consumer(cluster.library(), &bootstrap, topic, input.lines, |record| {
+        comparison.record(record);
+    })?;
     comparison.finish().context("Java's consumer")?;
     let mut comparison = Comparison::new(input, &acks, Timestamps::Exact);
-    readers::kcat(&bootstrap, topic, &mut comparison)?;
+    readers::kcat(&bootstrap, topic, |record| comparison.record(record))?;
     comparison.finish().context("kcat")?;
 
     let dump = readers::dump(cluster.library(), &cluster.data(1), topic, codec)?;
@@ -233,7 +234,7 @@ fn produce(program: &Program, bootstrap: &str, topic: &str, options: &[&str]) ->
     command
 }
 
-fn require_kcat() -> anyhow::Result<()> {
+pub(crate) fn require_kcat() -> anyhow::Result<()> {
     match Command::new("kcat").arg("-V").stdin(Stdio::null()).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!("kcat is not in the PATH (Debian: apt-get install kcat)")
@@ -244,11 +245,11 @@ fn require_kcat() -> anyhow::Result<()> {
 }
 
 /// Creates topics, and asks Java for the partition of each key, by the key's number.
-fn topics_and_partitions(
+pub(crate) fn topics_and_partitions(
     cluster: &Cluster,
     replicas: usize,
     topics: &[&str],
-    input: Input,
+    keys: impl Iterator<Item = String>,
 ) -> anyhow::Result<Vec<usize>> {
     let source = project::root().join("xtask/java/Acceptance.java");
     let mut child = java::tool(cluster.library(), &source.to_string_lossy())
@@ -258,12 +259,17 @@ fn topics_and_partitions(
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run `java`")?;
-    let mut keys = child.stdin.take().context("a pipe that was just asked for")?;
+    let mut stdin = child.stdin.take().context("a pipe that was just asked for")?;
     // It prints nothing before it has read everything, so neither pipe can fill while the other waits.
-    let all_keys = input.all_keys().map(|key| key + "\n").collect::<String>();
-    keys.write_all(all_keys.as_bytes())
+    let mut count = 0;
+    let all_keys = keys
+        .inspect(|_| count += 1)
+        .map(|key| key + "\n")
+        .collect::<String>();
+    stdin
+        .write_all(all_keys.as_bytes())
         .context("Java takes no keys")?;
-    drop(keys);
+    drop(stdin);
     let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!("Acceptance.java ended with {}", output.status);
@@ -274,12 +280,8 @@ fn topics_and_partitions(
         .map(str::parse)
         .collect::<Result<_, _>>()
         .context("a partition")?;
-    if partitions.len() != input.keys() {
-        bail!(
-            "Java gave {} partitions for {} keys",
-            partitions.len(),
-            input.keys()
-        );
+    if partitions.len() != count {
+        bail!("Java gave {} partitions for {count} keys", partitions.len());
     }
     Ok(partitions)
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 
-use super::compare::{Comparison, Record};
+use super::compare::Record;
 use crate::kafka::java;
 use crate::maven::Library;
 
@@ -18,13 +18,13 @@ pub(crate) fn java_consumer(
     bootstrap: &str,
     topic: &str,
     records: usize,
-    comparison: &mut Comparison<'_>,
+    mut take: impl FnMut(&Record<'_>),
 ) -> anyhow::Result<()> {
     let shown = ["timestamp", "partition", "offset", "key"];
     let mut consumer = java::console_consumer(library, bootstrap, topic, records, &shown);
     for_each_line(&mut consumer, |line| {
         let record = java_record(line).with_context(|| format!("Java's consumer printed `{line}`"))?;
-        comparison.record(&record);
+        take(&record);
         Ok(())
     })
 }
@@ -43,7 +43,7 @@ fn java_record(line: &str) -> Option<Record<'_>> {
 }
 
 /// Reads all of `topic` with kcat (librdkafka), to the end of each partition.
-pub(crate) fn kcat(bootstrap: &str, topic: &str, comparison: &mut Comparison<'_>) -> anyhow::Result<()> {
+pub(crate) fn kcat(bootstrap: &str, topic: &str, mut take: impl FnMut(&Record<'_>)) -> anyhow::Result<()> {
     let mut kcat = Command::new("kcat");
     kcat.args([
         "-C",
@@ -57,10 +57,12 @@ pub(crate) fn kcat(bootstrap: &str, topic: &str, comparison: &mut Comparison<'_>
         "beginning",
         "-f",
         r"%p\t%o\t%T\t%k\t%s\n",
+        "-X",
+        "check.crcs=true",
     ]);
     for_each_line(&mut kcat, |line| {
         let record = kcat_record(line).with_context(|| format!("kcat printed `{line}`"))?;
-        comparison.record(&record);
+        take(&record);
         Ok(())
     })
 }

@@ -128,6 +128,11 @@ impl Cluster {
         self.node_mut(id).kill()
     }
 
+    /// Ends node `id` (from 1) as an operator does, and waits until it is gone.
+    pub(crate) fn terminate_node(&mut self, id: usize) -> anyhow::Result<()> {
+        self.node_mut(id).terminate()
+    }
+
     /// Freezes node `id`: it keeps its connections and answers nothing.
     pub(crate) fn stop_node(&self, id: usize) -> anyhow::Result<()> {
         self.node(id).signal(Signal::STOP)

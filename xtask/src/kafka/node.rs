@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -12,6 +14,9 @@ use super::java;
 use super::properties::Ports;
 use crate::guard::Guard;
 use crate::maven::Library;
+
+/// How long a node may take to end when it is asked to.
+const TERMINATE_MAX: Duration = Duration::from_secs(60);
 
 /// How much of a dead broker's log is shown.
 const LOG_TAIL_LINES: usize = 12;
@@ -139,6 +144,26 @@ impl Node {
         };
         signal_group(process.child.id(), Signal::KILL)?;
         process.child.wait()?;
+        self.forget();
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end: the node hands its leaderships over first.
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)?;
+        let deadline = Instant::now() + TERMINATE_MAX;
+        while let Some(process) = &mut self.process
+            && process.child.try_wait()?.is_none()
+        {
+            if Instant::now() > deadline {
+                bail!(
+                    "node {} did not end within {} s",
+                    self.id,
+                    TERMINATE_MAX.as_secs()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
         self.forget();
         Ok(())
     }
