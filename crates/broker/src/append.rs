@@ -188,13 +188,13 @@ impl Cluster {
         })
     }
 
-    /// Writes the marker that ends a producer's transaction in a partition.
+    /// Writes the marker that ends a producer's transaction in a partition; its offset.
     pub(crate) fn append_marker(
         &mut self,
         topic: TopicKey,
         index: i32,
         marker: Marker,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<i64, ErrorCode> {
         let wall_ms = self.wall_ms;
         let keep = self.config.storage == Storage::Keep;
         let producers_max = self.config.limits.producers_per_partition_max;
@@ -248,7 +248,7 @@ impl Cluster {
         });
         self.charge(topic, index, grown);
         self.grown(topic, index);
-        Ok(())
+        Ok(offset)
     }
 
     /// Accounts for memory, and drops the oldest batches while there is too much of it: of the partition that grew, or

@@ -60,7 +60,7 @@ impl Cluster {
         let participants: Vec<Participant> = transaction.participants.iter().cloned().collect();
         let mut completed = self.transactions.complete_if_done(id);
         for participant in &participants {
-            if self.end_in(participant, marker) {
+            if self.end_in(id, participant, marker) {
                 completed |= self.transactions.marker_written(id, participant);
             }
         }
@@ -70,23 +70,9 @@ impl Cluster {
     }
 
     /// Ends a transaction in one participant; false if that has to wait.
-    fn end_in(&mut self, participant: &Participant, marker: Marker) -> bool {
+    fn end_in(&mut self, id: &str, participant: &Participant, marker: Marker) -> bool {
         match participant {
-            Participant::Partition(topic, index) => {
-                let Some(partition) = self.topics.partition(*topic, *index) else {
-                    // The topic was deleted.
-                    return true;
-                };
-                let can_write = self
-                    .nodes
-                    .get(&partition.leader)
-                    .is_some_and(|node| node.is_alive() && !node.is_frozen());
-                if can_write {
-                    // A log that has gone on to a newer epoch refuses the marker, and would refuse it for ever.
-                    let _ = self.append_marker(*topic, *index, marker);
-                }
-                can_write
-            }
+            Participant::Partition(topic, index) => self.end_in_partition(id, (*topic, *index), marker),
             Participant::Group(group) => {
                 let Marker {
                     producer_id,
@@ -97,6 +83,59 @@ impl Cluster {
                     group.offsets.end_transaction(producer_id, committed)
                 });
                 true
+            }
+        }
+    }
+
+    /// Writes a marker, unless it stands in the log already and its followers are waited for.
+    fn end_in_partition(&mut self, id: &str, (topic, index): (TopicKey, i32), marker: Marker) -> bool {
+        let Some(partition) = self.topics.partition(topic, index) else {
+            // The topic was deleted.
+            return true;
+        };
+        let can_write = self
+            .nodes
+            .get(&partition.leader)
+            .is_some_and(|node| node.is_alive() && !node.is_frozen());
+        if !can_write || partition.markers.iter().any(|(_, waiting)| **waiting == *id) {
+            return false;
+        }
+        let Ok(offset) = self.append_marker(topic, index, marker) else {
+            // A log that has gone on to a newer epoch refuses the marker, and would refuse it for ever.
+            return true;
+        };
+        let Some(partition) = self.topics.partition_mut(topic, index) else {
+            return true;
+        };
+        let is_replicated = offset < partition.log.high_watermark();
+        if !is_replicated {
+            partition.markers.push_back((offset, Arc::from(id)));
+        }
+        is_replicated
+    }
+
+    /// The high watermark of a partition has moved: the markers below it cannot be lost any more.
+    pub(crate) fn markers_replicated(&mut self, topic: TopicKey, index: i32) {
+        loop {
+            let Some(partition) = self.topics.partition_mut(topic, index) else {
+                return;
+            };
+            let high_watermark = partition.log.high_watermark();
+            if partition
+                .markers
+                .front()
+                .is_none_or(|&(offset, _)| offset >= high_watermark)
+            {
+                return;
+            }
+            let Some((_, id)) = partition.markers.pop_front() else {
+                return;
+            };
+            if self
+                .transactions
+                .marker_written(&id, &Participant::Partition(topic, index))
+            {
+                self.transaction_event(&id);
             }
         }
     }

@@ -91,6 +91,7 @@ impl Cluster {
         if !(waits && partition.is_under_min_isr(min_insync_replicas)) {
             partition.log.advance_high_watermark(partition.replicated);
         }
+        self.markers_replicated(topic, index);
         // Also where it did not move: the replicas in sync may be others.
         self.high_watermark_moved(topic, index);
     }
@@ -156,6 +157,7 @@ impl Cluster {
             .truncated(&lost, partition.log.batches(), producers_max);
         let to = partition.log.log_end();
         partition.replicated = partition.replicated.min(to);
+        partition.markers.retain(|&(offset, _)| offset < to);
         state.bytes -= freed;
         self.log_bytes -= freed;
         if !lost.is_empty() {

@@ -35,6 +35,8 @@ pub(crate) struct Partition {
     pub(crate) held: bool,
     /// The leader that died, while there is no other yet: it alone has what its followers have not got.
     pub(crate) lost_leader: Option<i32>,
+    /// Markers that the followers do not have yet: (offset, transactional id). Their transactions are not complete.
+    pub(crate) markers: VecDeque<(i64, Arc<str>)>,
     /// Requests that wait for the high watermark or for records.
     pub(crate) waiting: BTreeSet<u64>,
 }
@@ -52,6 +54,7 @@ impl Partition {
             replicated: 0,
             held: false,
             lost_leader: None,
+            markers: VecDeque::new(),
             waiting: BTreeSet::new(),
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn produce(core: &mut Core, acks: i16, partition: i32, batch: &Batch)
     produce_in(core, acks, partition, batch, None)
 }
 
-fn produce_in(
+pub(crate) fn produce_in(
     core: &mut Core,
     acks: i16,
     partition: i32,
@@ -346,7 +346,11 @@ fn open_transaction(change: impl FnOnce(&mut ClusterConfig)) -> (Session<Core>, 
     (session, identity)
 }
 
-fn end(session: &mut Session<Core>, (producer_id, producer_epoch): (i64, i16), committed: bool) -> ErrorCode {
+pub(crate) fn end(
+    session: &mut Session<Core>,
+    (producer_id, producer_epoch): (i64, i16),
+    committed: bool,
+) -> ErrorCode {
     let request = EndTxnRequest {
         transactional_id: "x".to_owned(),
         producer_id,

@@ -1,8 +1,9 @@
 //! What followers have not got: high watermarks, truncation, and what the producers' states are afterwards.
 
 use crate::batch::Batch;
-use crate::brokers::{TIMEOUT_MS, config, produce, request, state, values};
+use crate::brokers::{TIMEOUT_MS, config, end, produce, produce_in, request, state, values};
 use crate::link::Core;
+use crate::session::Session;
 use ottla_broker::{ClusterConfig, EventKind, Isolation, Output, Pose, TopicConfig, TopicSpec};
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::{ErrorCode, frame};
@@ -157,6 +158,52 @@ fn a_clean_move_takes_everything_along_and_an_unclean_one_what_is_readable() {
             (left, left),
             "unclean {unclean}"
         );
+    }
+}
+
+/// Whether a batch in the log is a marker.
+fn markers(core: &Core) -> usize {
+    let batches = core.cluster.batches("t", 0).expect("a partition");
+    let is_marker = |log: &&ottla_broker::LogBatch| log.batch.header().attributes.is_control();
+    batches.iter().filter(is_marker).count()
+}
+
+#[test]
+fn a_marker_that_is_lost_with_its_leader_is_written_again() {
+    for dies in [false, true] {
+        let mut session = Session::new(Core::new(config_min_two()));
+        session.link.cluster.move_coordinator("x", 2).expect("broker 2");
+        session.link.connect(2);
+        let identity = session.init(5, Some("x"), 10_000, (-1, -1)).expect("an identity");
+        session.link.connect(1);
+        let batch = Batch::transactional(identity, 0, 2);
+        assert_eq!(
+            produce_in(&mut session.link, -1, 0, &batch, Some("x")).error_code,
+            0
+        );
+        session.link.connect(2);
+        assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
+        let mut core = session.link;
+        let transaction = |core: &Core| core.cluster.transaction("x").map(|(state, ..)| state);
+        assert_eq!((transaction(&core), markers(&core)), (Some("PrepareCommit"), 1));
+        assert_eq!(state(&core, 0).last_stable, 0);
+        if dies {
+            core.cluster.kill_broker(1).expect("broker 1");
+            assert_eq!((transaction(&core), markers(&core)), (Some("PrepareCommit"), 1));
+        }
+        core.advance(Duration::from_millis(30));
+        assert_eq!((transaction(&core), markers(&core)), (Some("CompleteCommit"), 1));
+        assert_eq!(
+            (state(&core, 0).leader == 2, state(&core, 0).last_stable),
+            (dies, 3)
+        );
+        assert_eq!(values(&mut core, 0, Isolation::ReadCommitted), 2);
+        let written = core
+            .cluster
+            .events()
+            .filter(|event| matches!(event.kind, EventKind::Marker { .. }))
+            .count();
+        assert_eq!(written, if dies { 2 } else { 1 });
     }
 }
 
