@@ -42,7 +42,14 @@ pub(crate) struct Core {
 
 impl Core {
     fn complete(&self, outcome: Outcome) -> bool {
+        let failure = match &outcome {
+            Outcome::Failed(failure) | Outcome::Rejected { others: failure, .. } => Some(failure.clone()),
+            Outcome::Acked { .. } | Outcome::Split(_) => None,
+        };
         let first = self.completion.complete(outcome);
+        if let Some(failure) = failure.filter(|_| first) {
+            self.ticket.failed(failure);
+        }
         // A flush is done with the outcome; the bytes may stay with a writer for longer.
         self.ticket.release();
         first
@@ -361,6 +368,8 @@ pub struct BatchIdentity {
     pub producer_epoch: i16,
     /// The sequence number of the first record.
     pub base_sequence: i32,
+    /// Whether the batch belongs to a transaction.
+    pub transactional: bool,
 }
 
 /// A batch in its wire form, immutable: a retry is the same bytes, because there are no others.
@@ -418,6 +427,7 @@ impl SealedBatch {
             ..BatchHeader::default()
         };
         if let Some(identity) = identity {
+            header.attributes = header.attributes.with_transactional(identity.transactional);
             header.producer_id = identity.producer_id;
             header.producer_epoch = identity.producer_epoch;
             header.base_sequence = identity.base_sequence;

@@ -42,6 +42,8 @@ pub enum FailureKind {
     Network,
     /// The producer was closed before the record could be sent.
     Closed,
+    /// The record's transaction is aborted, so it was not sent.
+    Aborted,
     /// The batch could not be compressed or encoded.
     Encode,
     /// A defect of this library: the batch was given up without an outcome.
@@ -83,6 +85,7 @@ impl fmt::Display for DeliveryFailure {
             FailureKind::Timeout => f.write_str("not acknowledged within delivery.timeout.ms")?,
             FailureKind::Network => f.write_str("the connection failed and retries are used up")?,
             FailureKind::Closed => f.write_str("the producer was closed before the record was sent")?,
+            FailureKind::Aborted => f.write_str("the record's transaction is aborted")?,
             FailureKind::Encode => f.write_str("the batch could not be encoded")?,
             FailureKind::Internal => {
                 f.write_str("the batch was given up without an outcome, which is a defect")?

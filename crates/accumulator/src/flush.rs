@@ -1,5 +1,6 @@
 //! Which batches a flush waits for.
 
+use crate::delivery::{DeliveryFailure, FailureKind};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,6 +15,8 @@ pub struct FlushTracker {
     /// The generation of batches that are created now: a copy of the truth under the lock, for readers.
     current: AtomicU64,
     inner: Mutex<Inner>,
+    /// The first batch that failed since somebody asked.
+    failure: Mutex<Option<DeliveryFailure>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +40,18 @@ impl FlushTracker {
     /// How many batches are incomplete.
     pub fn incomplete(&self) -> usize {
         self.inner.lock().incomplete.iter().sum()
+    }
+
+    /// The first failure of a batch since this was asked last. A batch that fails is counted as incomplete until this
+    /// tells of it: who finds none incomplete, and then no failure, knows that all were acknowledged. What was dropped
+    /// because its transaction is aborted is no failure.
+    pub fn take_failure(&self) -> Option<DeliveryFailure> {
+        self.failure.lock().take()
+    }
+
+    /// Whether [`take_failure`](FlushTracker::take_failure) has one.
+    pub fn has_failure(&self) -> bool {
+        self.failure.lock().is_some()
     }
 
     /// Counts a new batch, until its ticket is dropped.
@@ -114,6 +129,13 @@ pub(crate) struct FlushTicket {
 impl FlushTicket {
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The batch has failed; said before it is released.
+    pub(crate) fn failed(&self, failure: DeliveryFailure) {
+        if failure.kind != FailureKind::Aborted {
+            self.tracker.failure.lock().get_or_insert(failure);
+        }
     }
 
     /// The batch is complete, although its memory may be held for longer. Only the first call counts.

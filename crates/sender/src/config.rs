@@ -1,6 +1,7 @@
 //! The settings of the sender.
 
 use ottla_protocol::compression::{Codec, Compression};
+use ottla_transactions::TransactionConfig;
 use std::time::Duration;
 
 impl SenderConfig {
@@ -67,6 +68,9 @@ pub struct SenderConfig {
     /// `partitioner.availability.timeout.ms`: a partition whose broker could take nothing for longer than this gets no
     /// records without a key while others can; zero switches that off.
     pub availability_timeout: Duration,
+    /// `transactional.id` and what goes with it: every record is sent in a transaction. Needs
+    /// [`SenderConfig::idempotent`].
+    pub transactions: Option<TransactionConfig>,
     /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
     pub codec: Codec,
 }
@@ -88,6 +92,7 @@ impl Default for SenderConfig {
             metadata_max_age: Duration::from_millis(300_000),
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
+            transactions: None,
             codec: Codec::new(Compression::None),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::DisconnectClass;
 use ottla_protocol::ErrorCode;
+use ottla_transactions::TransactionError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub enum SendError {
         /// The partition, if it alone holds as much of the memory as a partition may.
         partition: Option<(Arc<str>, i32)>,
     },
+    /// The producer is transactional, and no transaction takes the record.
+    Transaction(TransactionError),
     /// The partitioner chose a partition that cannot be.
     BadPartitioner {
         /// What it chose.
@@ -142,6 +145,7 @@ impl fmt::Display for SendError {
                  raise buffer.memory or send more slowly",
                 waited.as_millis()
             ),
+            SendError::Transaction(error) => error.fmt(f),
             SendError::BadPartitioner { partition, count } => {
                 write!(
                     f,

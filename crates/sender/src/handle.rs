@@ -1,5 +1,7 @@
 //! The caller's side: futures that contain no runtime.
 
+mod transactions;
+
 use crate::shared::{Command, Shared};
 use crate::topic::{Layout, Topic};
 use crate::waits::Deadline;
@@ -68,16 +70,57 @@ impl Handle {
     /// Cancel safe: when this future is dropped before it is ready, nothing was queued; when it was ready, the record
     /// is queued whatever becomes of the [`Delivery`].
     pub async fn send(&self, topic: &Topic, record: &SendRecord<'_>) -> Result<Delivery, SendError> {
-        match self.append(topic, record, None) {
+        let transaction = self.current_transaction()?;
+        self.send_numbered(topic, record, transaction).await
+    }
+
+    /// [`Handle::send`] in the transaction of this number, and in no other.
+    pub async fn send_in_transaction(
+        &self,
+        transaction: u64,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+    ) -> Result<Delivery, SendError> {
+        self.send_numbered(topic, record, Some(transaction)).await
+    }
+
+    async fn send_numbered(
+        &self,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+        transaction: Option<u64>,
+    ) -> Result<Delivery, SendError> {
+        match self.append(topic, record, None, transaction) {
             Ok(delivery) => Ok(delivery),
             Err(Refusal::Final(error)) => Err(error),
-            Err(refusal) => self.send_waiting(topic, record, refusal).await,
+            Err(refusal) => self.send_waiting(topic, record, refusal, transaction).await,
         }
     }
 
     /// Queues a record, or says at once why not.
     pub fn try_send(&self, topic: &Topic, record: &SendRecord<'_>) -> Result<Delivery, TrySendError> {
-        self.append(topic, record, None).map_err(|refusal| match refusal {
+        let transaction = self.current_transaction().map_err(TrySendError::Refused)?;
+        self.try_send_numbered(topic, record, transaction)
+    }
+
+    /// [`Handle::try_send`] in the transaction of this number, and in no other.
+    pub fn try_send_in_transaction(
+        &self,
+        transaction: u64,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+    ) -> Result<Delivery, TrySendError> {
+        self.try_send_numbered(topic, record, Some(transaction))
+    }
+
+    fn try_send_numbered(
+        &self,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+        transaction: Option<u64>,
+    ) -> Result<Delivery, TrySendError> {
+        let appended = self.append(topic, record, None, transaction);
+        appended.map_err(|refusal| match refusal {
             Refusal::Metadata { .. } => {
                 self.want(topic);
                 TrySendError::Metadata
@@ -130,11 +173,41 @@ impl Handle {
         self.shared.accumulator.memory().used()
     }
 
+    /// The number of the transaction that takes records now; `None` without transactions.
+    fn current_transaction(&self) -> Result<Option<u64>, SendError> {
+        match &self.shared.transactions {
+            None => Ok(None),
+            Some(transactions) if !self.is_closed() => transactions
+                .open_number()
+                .map(Some)
+                .map_err(SendError::Transaction),
+            Some(_) => Err(SendError::Closed),
+        }
+    }
+
+    /// Appends to the partition; the transaction stays open meanwhile.
+    #[inline]
+    fn append_to(
+        &self,
+        partition: &Arc<ottla_accumulator::Partition>,
+        record: &Record<'_>,
+        permits: Option<&mut Reservation>,
+        transaction: Option<u64>,
+    ) -> Result<Result<ottla_accumulator::Appended, AppendError>, Refusal> {
+        let refused = |error| Refusal::Final(SendError::Transaction(error));
+        let _open = match (&self.shared.transactions, transaction) {
+            (Some(transactions), Some(number)) => Some(transactions.enter(number).map_err(refused)?),
+            _ => None,
+        };
+        Ok(partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock))
+    }
+
     fn append(
         &self,
         topic: &Topic,
         record: &SendRecord<'_>,
         permits: Option<&mut Reservation>,
+        transaction: Option<u64>,
     ) -> Result<Delivery, Refusal> {
         if topic.owner() != self.shared.id {
             return Err(Refusal::Final(SendError::ForeignTopic {
@@ -161,11 +234,10 @@ impl Handle {
         match self.choose(topic, layout, record)? {
             Some(number) => {
                 let partition = &layout.partitions[number];
-                let appended =
-                    partition.append(&self.shared.accumulator, &encoded, permits, &*self.shared.clock);
+                let appended = self.append_to(partition, &encoded, permits, transaction)?;
                 self.appended(partition, appended)
             }
-            None => self.append_sticky(topic, layout, &encoded, permits),
+            None => self.append_sticky(topic, layout, &encoded, permits, transaction),
         }
     }
 
@@ -175,6 +247,7 @@ impl Handle {
         layout: &Layout,
         record: &Record<'_>,
         mut permits: Option<&mut Reservation>,
+        transaction: Option<u64>,
     ) -> Result<Delivery, Refusal> {
         let view = layout.view();
         let sticky = topic.partitioning().sticky();
@@ -184,7 +257,7 @@ impl Handle {
             // The choice is made among the partitions of this very view, which has at least one.
             let partition = &layout.partitions[number as usize];
             let permits = permits.as_deref_mut();
-            let appended = partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock);
+            let appended = self.append_to(partition, record, permits, transaction)?;
             match &appended {
                 Ok(appended) if sticky.charge(number, appended.bytes, appended.full) == Charge::Due => {
                     let load = topic.load();
@@ -315,6 +388,7 @@ impl Handle {
         topic: &Topic,
         record: &SendRecord<'_>,
         mut refusal: Refusal,
+        transaction: Option<u64>,
     ) -> Result<Delivery, SendError> {
         let deadline = self.deadline();
         loop {
@@ -330,7 +404,7 @@ impl Handle {
                     share,
                 } => permits = Some(self.wait_for_memory(&partition, needed, share, &deadline).await?),
             }
-            match self.append(topic, record, permits.as_mut()) {
+            match self.append(topic, record, permits.as_mut(), transaction) {
                 Ok(delivery) => return Ok(delivery),
                 Err(next) => refusal = next,
             }

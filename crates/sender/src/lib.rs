@@ -64,6 +64,7 @@ mod sender;
 mod shared;
 mod timers;
 mod topic;
+mod transactions;
 mod verdict;
 mod waits;
 mod wakeup;
@@ -76,6 +77,9 @@ pub use handle::{Closing, Handle, SendRecord};
 pub use node::ApiRange;
 pub use ottla_accumulator::{
     Delivery, DeliveryFailure, FailureKind, FlushWait, Persistence, RecordMetadata, Sealer,
+};
+pub use ottla_transactions::{
+    Call, GroupMetadata, GroupOffset, TransactionConfig, TransactionError, TransactionErrorKind,
 };
 pub use sender::Sender;
 pub use topic::Topic;

@@ -1,6 +1,7 @@
 //! What the sender knows of a broker.
 
 use crate::Address;
+use ottla_protocol::{ApiKey, VersionRange};
 use ottla_time::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) tried: u64,
     /// Whether the last attempt to connect failed.
     pub(crate) failed: bool,
+    /// What it said it speaks, when it was ready last.
+    pub(crate) apis: Vec<ApiRange>,
     /// Why the last connection ended.
     pub(crate) error: Option<Arc<str>>,
 }
@@ -72,6 +75,7 @@ impl Node {
             stalled_since: None,
             tried: 0,
             failed: false,
+            apis: Vec::new(),
             error: None,
         }
     }
@@ -81,6 +85,12 @@ impl Node {
             Link::Ready(versions) => Some(versions),
             _ => None,
         }
+    }
+
+    /// The versions of an API that it speaks.
+    pub(crate) fn range(&self, key: ApiKey) -> Option<VersionRange> {
+        let range = self.apis.iter().find(|range| range.key == key.0)?;
+        Some(VersionRange::new(range.min, range.max))
     }
 
     pub(crate) fn can_send(&self, in_flight_max: usize, now: Time) -> bool {

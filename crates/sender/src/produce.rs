@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub(crate) const VERSION_MIN: i16 = 3;
 /// The highest version; from here on topics go by their ids.
 pub(crate) const VERSION_MAX: i16 = 13;
+/// The highest version of transactions whose partitions are added beforehand; each later one adds them itself (KIP-890).
+pub(crate) const VERSION_ADDED_MAX: i16 = 11;
 /// The highest version that names topics.
 pub(crate) const VERSION_NAMES_MAX: i16 = 12;
 const FLEXIBLE_FROM: i16 = 9;
@@ -34,15 +36,26 @@ pub(crate) struct TopicParts {
 }
 
 /// Encodes the body in pieces: what is small in between shares one buffer, the payloads are not copied.
-pub(crate) fn encode(version: i16, acks: Acks, timeout_ms: i32, topics: Vec<TopicParts>) -> Vec<Bytes> {
+pub(crate) fn encode(
+    version: i16,
+    transactional_id: Option<&str>,
+    acks: Acks,
+    timeout_ms: i32,
+    topics: Vec<TopicParts>,
+) -> Vec<Bytes> {
     let parts: usize = topics.iter().map(|topic| topic.parts.len()).sum();
     let names: usize = topics.iter().map(|topic| topic.name.len() + 24).sum();
     let mut out = Pieces {
         pieces: Vec::with_capacity(2 * parts + 1),
-        small: BytesMut::with_capacity(32 + names + parts * (BATCH_HEADER_SIZE + 16)),
+        small: BytesMut::with_capacity(
+            32 + transactional_id.map_or(0, str::len) + names + parts * (BATCH_HEADER_SIZE + 16),
+        ),
         flexible: is_flexible(version),
     };
-    out.null_string();
+    match transactional_id {
+        Some(id) => out.string(id),
+        None => out.null_string(),
+    }
     out.small.put_i16(acks.wire_value());
     out.small.put_i32(timeout_ms);
     out.length(topics.len());
@@ -83,7 +96,8 @@ impl Pieces {
         if self.flexible {
             self.unsigned_varint(text.len() + 1);
         } else {
-            // A topic's name has at most 249 characters; a broker refuses any other.
+            // A topic's name has at most 249 characters; a broker refuses any other. A transactional id has got through
+            // InitProducerId, which could not have encoded a longer one.
             self.small.put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
         }
         self.small.put_slice(text.as_bytes());

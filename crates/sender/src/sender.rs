@@ -5,6 +5,7 @@ mod identity;
 mod load;
 mod metadata;
 mod outcome;
+mod transaction;
 
 use crate::metadata::{Metadata, TopicState};
 use crate::node::{Link, Node};
@@ -48,6 +49,7 @@ pub struct Sender {
     loads_changed: Vec<usize>,
     load_table: LoadTable,
     producer_id: identity::ProducerId,
+    transaction: transaction::TransactionProgress,
     random: fastrand::Rng,
     sealer: Sealer,
     /// The deadline of a close.
@@ -70,6 +72,10 @@ enum InFlight {
     ProducerId {
         node: i32,
         version: i16,
+    },
+    /// The one request of the transaction manager.
+    Transaction {
+        node: i32,
     },
 }
 
@@ -113,6 +119,7 @@ impl Sender {
             loads_changed: Vec::new(),
             load_table: LoadTable::new(),
             producer_id: identity::ProducerId::default(),
+            transaction: transaction::TransactionProgress::default(),
             random: fastrand::Rng::with_seed(seed),
             sealer,
             closing: None,
@@ -150,6 +157,7 @@ impl Sender {
         }
         self.refresh_metadata(now);
         self.refresh_producer_id(now);
+        self.turn_transactions(now);
         self.dispatch(now);
         self.weigh_loads(now);
         self.finish_if_done(now);
@@ -170,7 +178,7 @@ impl Sender {
             .due(self.shared.config.metadata_max_age)
             .filter(|_| !self.metadata_blocked);
         // Time::ZERO is "not throttled": then it is not time that the node, or what asks it, waits for.
-        let asks = self.metadata_blocked || self.producer_id_blocked();
+        let asks = self.metadata_blocked || self.producer_id_blocked() || self.transaction_blocked();
         let in_flight_max = self.shared.config.max_in_flight;
         let waits_for_time = |node: &&Node| {
             let sends = !node.ready.is_empty() && node.in_flight < in_flight_max;
@@ -185,6 +193,7 @@ impl Sender {
         [
             self.timers.next(),
             self.producer_id_timeout(),
+            self.transaction_timeout(),
             metadata,
             throttled,
             self.closing,
@@ -200,17 +209,21 @@ impl Sender {
         let Some(state) = self.nodes.get_mut(&node) else {
             return;
         };
-        state.link = Link::Ready(dispatch::negotiate(versions));
+        state.apis = versions.into_iter().collect();
+        state.link = Link::Ready(dispatch::negotiate(state.apis.iter().copied()));
         state.failed = false;
         state.in_flight = 0;
         self.metadata.paused = false;
     }
 
     /// The connection to the node ended, or could not be made. Its requests were failed before this.
-    pub fn handle_disconnected<'a>(&mut self, node: i32, why: impl Into<Disconnect<'a>>, _now: Time) {
+    pub fn handle_disconnected<'a>(&mut self, node: i32, why: impl Into<Disconnect<'a>>, now: Time) {
         let why = why.into();
         let cause: Arc<str> = why.cause.into();
         self.tell_waiting(node, why.class, &cause);
+        if self.transaction_disconnected(node, &cause, now) {
+            self.metadata.paused = false;
+        }
         let Some(state) = self.nodes.get_mut(&node) else {
             return;
         };
@@ -491,7 +504,7 @@ impl Sender {
 
     fn finish_if_done(&mut self, now: Time) {
         let Some(deadline) = self.closing else { return };
-        if self.shared.accumulator.flushes().incomplete() > 0 {
+        if self.shared.accumulator.flushes().incomplete() > 0 || self.in_transaction() {
             if now < deadline {
                 return;
             }

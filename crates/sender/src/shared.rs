@@ -1,5 +1,6 @@
 //! What the sending threads and the sender share.
 
+use crate::transactions::Transactions;
 use crate::waits::Waits;
 use crate::{SenderConfig, Topic, Wakeup};
 use arc_swap::ArcSwap;
@@ -7,6 +8,7 @@ use hashbrown::HashMap;
 use ottla_accumulator::Accumulator;
 use ottla_partitioning::Partitioner;
 use ottla_time::{Clock, Time};
+use ottla_transactions::{TransactionConfig, TransactionManager};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) partitioner: Box<dyn Partitioner>,
     pub(crate) wakeup: Wakeup,
     pub(crate) waits: Arc<Waits>,
+    /// Set if the producer is transactional.
+    pub(crate) transactions: Option<Arc<Transactions>>,
     topics: ArcSwap<TopicMap>,
     /// Held while a topic is added; seeds each topic's random choices.
     adding: Mutex<fastrand::Rng>,
@@ -51,6 +55,9 @@ impl Shared {
         seed: u64,
     ) -> Shared {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let manager = |config: &TransactionConfig| TransactionManager::new(config.clone(), seed);
+        let transactions = config.transactions.as_ref().map(manager);
+        let transactions = transactions.map(|manager| Arc::new(Transactions::new(manager)));
         Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             config,
@@ -59,6 +66,7 @@ impl Shared {
             partitioner,
             wakeup: Wakeup::default(),
             waits: Arc::default(),
+            transactions,
             topics: ArcSwap::from_pointee(TopicMap::with_hasher(foldhash::fast::FixedState::with_seed(seed))),
             adding: Mutex::new(fastrand::Rng::with_seed(seed)),
             commands: Mutex::default(),
@@ -124,6 +132,9 @@ impl Shared {
     pub(crate) fn finish(&self) {
         self.accumulator.close();
         self.finished.store(true, Ordering::SeqCst);
+        if let Some(transactions) = &self.transactions {
+            transactions.lock().close();
+        }
         let closers = std::mem::take(&mut *self.closers.lock());
         closers.into_iter().for_each(Waker::wake);
         self.wake_everybody();

@@ -26,6 +26,7 @@ pub(crate) fn proves_not_appended(code: ErrorCode, acks: Acks) -> bool {
         | ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
         | ErrorCode::INVALID_PRODUCER_EPOCH
         | ErrorCode::INVALID_TXN_STATE
+        | ErrorCode::CONCURRENT_TRANSACTIONS
         | ErrorCode::INVALID_PRODUCER_ID_MAPPING
         | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
         | ErrorCode::UNKNOWN_PRODUCER_ID

@@ -306,6 +306,16 @@ impl TransactionManager {
         matches!(self.state, State::Committing | State::Aborting) && !self.drained
     }
 
+    /// The producer is closed: who still waits for an outcome is told so, and that it is unknown where it is.
+    pub fn close(&mut self) {
+        let asked = self
+            .in_flight
+            .as_ref()
+            .is_some_and(|request| request.rpc == Rpc::EndCommit);
+        self.maybe_ended |= asked;
+        self.kill(TransactionError::new(TransactionErrorKind::Closed));
+    }
+
     /// The transaction can only be aborted from now on.
     fn fail(&mut self, error: TransactionError) {
         let Some(next) = self.state.after(Event::Failed) else {
@@ -333,8 +343,12 @@ impl TransactionManager {
             .pending
             .as_ref()
             .is_some_and(|pending| pending.call == Call::Commit);
+        let kind = match error.kind {
+            TransactionErrorKind::Closed => TransactionErrorKind::Closed,
+            _ => TransactionErrorKind::Fatal,
+        };
         let error = TransactionError {
-            kind: TransactionErrorKind::Fatal,
+            kind,
             outcome_unknown: committing && self.state == State::Committing && self.maybe_ended,
             ..error
         };
@@ -355,6 +369,7 @@ impl TransactionManager {
 
     /// Forgets what the coordinator was not asked for yet.
     fn drop_unasked(&mut self, error: &TransactionError) {
+        self.news = true;
         self.wanted.clear();
         for mut call in std::mem::take(&mut self.offsets) {
             self.offsets_outcomes.insert(call.number, Err(error.clone()));

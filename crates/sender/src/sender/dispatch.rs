@@ -60,7 +60,7 @@ impl Sender {
 
     /// Sends one Produce request, with at most one batch of each partition. False if there was nothing to send.
     fn send_one(&mut self, id: i32, now: Time) -> bool {
-        let Some(version) = self.nodes.get(&id).and_then(|node| node.versions()?.produce) else {
+        let Some(version) = self.produce_version(id) else {
             return false;
         };
         let batches = self.collect(id, now);
@@ -90,6 +90,7 @@ impl Sender {
                         producer_id: stamp.producer_id,
                         producer_epoch: stamp.producer_epoch,
                         base_sequence: stamp.base_sequence,
+                        transactional: self.shared.transactions.is_some(),
                     })),
                     payload: pending.batch.payload().to_vec(),
                 });
@@ -101,6 +102,12 @@ impl Sender {
         } else {
             version.min(produce::VERSION_NAMES_MAX)
         };
+        self.transaction_written();
+        let transactional_id = self
+            .shared
+            .transactions
+            .as_ref()
+            .map(|transactions| transactions.id());
         let config = &self.shared.config;
         let timeout = config.request_timeout;
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -109,7 +116,7 @@ impl Sender {
             api_key: ApiKey::PRODUCE.0,
             api_version: version,
             flexible: produce::is_flexible(version),
-            body: produce::encode(version, config.acks, timeout_ms, topics),
+            body: produce::encode(version, transactional_id, config.acks, timeout_ms, topics),
             expects_response: config.acks != Acks::None,
             timeout,
         };

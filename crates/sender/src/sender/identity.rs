@@ -24,6 +24,7 @@ impl Sender {
     /// When to ask for a producer id, if that is a question of time.
     pub(super) fn producer_id_timeout(&self) -> Option<Time> {
         let asks = self.shared.config.idempotent
+            && self.shared.transactions.is_none()
             && self.producer_id.request.is_wanted()
             && !self.producer_id.blocked;
         asks.then_some(self.producer_id.not_before)
@@ -103,6 +104,9 @@ impl Sender {
     pub(super) fn is_numbered(&mut self, slot: usize) -> bool {
         if !self.shared.config.idempotent || !self.partitions[slot].has_work() {
             return true;
+        }
+        if let Some(transactions) = self.shared.transactions.clone() {
+            return self.is_in_transaction(slot, &transactions);
         }
         if let Some(refused) = self.producer_id.request.refused() {
             let failure = DeliveryFailure::new(FailureKind::Broker(refused.code), Persistence::NotPersisted);

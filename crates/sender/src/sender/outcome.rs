@@ -34,6 +34,7 @@ impl Sender {
         match request {
             InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
             InFlight::ProducerId { version, .. } => self.handle_producer_id(version, &body, now),
+            InFlight::Transaction { .. } => self.handle_transaction_answer(node, &body, now),
             InFlight::Produce { version, batches, .. } => {
                 let answer = ProduceResponse::decode(&mut Reader::from_bytes(&body), version);
                 match answer {
@@ -67,6 +68,7 @@ impl Sender {
         match request {
             InFlight::Metadata { .. } => self.metadata_failed(now),
             InFlight::ProducerId { .. } => self.producer_id_failed(now),
+            InFlight::Transaction { .. } => self.handle_transaction_failed(now),
             InFlight::Produce { batches, .. } => self.no_answer(id, batches, &error.into(), written, now),
         }
     }
@@ -75,7 +77,8 @@ impl Sender {
         let request = self.in_flight.remove(&id)?;
         let (InFlight::Produce { node: sent_to, .. }
         | InFlight::Metadata { node: sent_to, .. }
-        | InFlight::ProducerId { node: sent_to, .. }) = &request;
+        | InFlight::ProducerId { node: sent_to, .. }
+        | InFlight::Transaction { node: sent_to }) = &request;
         debug_assert_eq!(*sent_to, node, "request {id} came back from another node");
         if let Some(node) = self.nodes.get_mut(sent_to) {
             node.in_flight = node.in_flight.saturating_sub(1);
@@ -303,10 +306,13 @@ impl Sender {
             .sequences
             .as_ref()
             .is_some_and(|sequences| !sequences.is_broken());
+        // The coordinator alone gives a transaction's epoch: nothing can go on under another one.
+        let hopeless = self.shared.transactions.is_some()
+            && (!intact || code != ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         pending.last_error = Some(code.to_string().into());
         if pending.batch.is_complete() {
             self.give_up(slot, &pending);
-        } else if pending.attempts > self.shared.config.retries {
+        } else if hopeless || pending.attempts > self.shared.config.retries {
             pending.batch.fail(DeliveryFailure::new(
                 FailureKind::Broker(code),
                 pending.persistence(),
@@ -390,7 +396,12 @@ impl Sender {
                 .fail(super::expired(&pending, pending.persistence()));
             self.give_up(slot, &pending);
         } else {
-            pending.not_before = now + self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
+            let mut backoff = self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
+            if matches!(&trouble, Trouble::Answer { code, .. } if *code == ErrorCode::CONCURRENT_TRANSACTIONS)
+            {
+                backoff = backoff.min(super::transaction::CONCURRENT_BACKOFF_MAX);
+            }
+            pending.not_before = now + backoff;
             self.put_back(slot, pending);
         }
         self.settle(slot, id, now);

@@ -608,7 +608,7 @@ fn step(script: &mut Script, kind: u8, value: u8) {
         3 => drop(script.manager.abort()),
         4 => drop(script.manager.want_partition(&topic, i32::from(value % 3))),
         5 => script.manager.handle_written(),
-        6 => script.manager.handle_drained(value % 4 == 0),
+        6 => script.manager.handle_drained(value.is_multiple_of(4)),
         7 if value < 64 => script.manager.handle_delivery_failed(Some(ErrorCode(code)), "x"),
         7 => drop(script.manager.poll_outcome(Call::Commit)),
         8 => {
