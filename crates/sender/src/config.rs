@@ -62,6 +62,8 @@ pub struct SenderConfig {
     pub max_in_flight: usize,
     /// `metadata.max.age.ms`: how old metadata may become before it is fetched again.
     pub metadata_max_age: Duration,
+    /// `metadata.max.idle.ms`: a topic that nothing was sent to for this long is no longer asked for.
+    pub metadata_max_idle: Duration,
     /// `partitioner.adaptive.partitioning.enable`: whether records without a key go less often to partitions whose queue
     /// is long (KIP-794).
     pub adaptive_partitioning: bool,
@@ -90,6 +92,7 @@ impl Default for SenderConfig {
             max_request_size: 1_048_576,
             max_in_flight: 5,
             metadata_max_age: Duration::from_millis(300_000),
+            metadata_max_idle: Duration::from_millis(300_000),
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
             transactions: None,

@@ -14,6 +14,12 @@ pub(crate) struct TopicState {
     pub(crate) id: Uuid,
     /// Slots of its partitions, by number.
     pub(crate) partitions: Vec<usize>,
+    /// How many of them exist, as far as is known: a topic that was made anew may have fewer than before.
+    pub(crate) existing: usize,
+    /// When something was last sent to it, or wanted to be.
+    pub(crate) used: Time,
+    /// Whether it is not asked for any more, because nothing was sent to it for long.
+    pub(crate) idle: bool,
     /// Whether its queues changed since its load was weighed.
     pub(crate) load_changed: bool,
     /// When its load was weighed last.

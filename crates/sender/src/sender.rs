@@ -145,6 +145,9 @@ impl Sender {
         let flushed = self.take_commands(now);
         self.hurried = self.closing.is_some() || self.shared.accumulator.memory().take_pressure();
         for partition in self.shared.accumulator.take_told() {
+            if let Some(state) = self.partitions.get(partition.slot()) {
+                self.metadata.topics[state.topic].used = now;
+            }
             self.look(partition.slot(), now);
         }
         if flushed || self.hurried {
@@ -289,7 +292,7 @@ impl Sender {
         let mut flushed = false;
         for command in self.shared.take_commands() {
             match command {
-                Command::Want(topic) => self.want(&topic),
+                Command::Want(topic) => self.want(&topic, now),
                 Command::Flush => flushed = true,
                 Command::Close(deadline) => {
                     self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
@@ -300,16 +303,27 @@ impl Sender {
         flushed
     }
 
-    fn want(&mut self, topic: &Arc<crate::Topic>) {
-        if self.metadata.topic(topic.name()).is_none() {
+    fn want(&mut self, topic: &Arc<crate::Topic>, now: Time) {
+        let known = self.metadata.topic(topic.name());
+        let idle = known.is_some_and(|index| {
+            let state = &mut self.metadata.topics[index];
+            state.used = now;
+            std::mem::take(&mut state.idle)
+        });
+        if known.is_none() {
             self.metadata.add(TopicState {
                 shared: Arc::clone(topic),
                 accumulator: self.shared.accumulator.topic(Arc::clone(topic.name())),
                 id: ottla_protocol::wire::Uuid::ZERO,
                 partitions: Vec::new(),
+                existing: 0,
+                used: now,
+                idle: false,
                 load_changed: false,
                 load_weighed: Time::ZERO,
             });
+        }
+        if known.is_none() || idle {
             // A new topic clears the wait, as in Java: its first record should not pay for another topic's failures.
             self.metadata.not_before = Time::ZERO;
             self.metadata.grown = true;

@@ -167,6 +167,11 @@ impl Topic {
         wake(status);
     }
 
+    /// Forgets the partitions: the next send waits for metadata.
+    pub(crate) fn unpublish(&self) {
+        self.layout.store(None);
+    }
+
     /// No metadata will come: those who wait fail with the reason.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         let mut status = self.status.lock();

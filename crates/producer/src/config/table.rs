@@ -99,7 +99,7 @@ pub static DEFINITIONS: &[Definition] = &[
         "The largest request, and the largest record, in bytes before compression."),
     key("metadata.max.age.ms", Long, Is("300000"), Low, AtLeast(0), Used,
         "Metadata older than this is fetched again, even without a reason."),
-    key("metadata.max.idle.ms", Long, Is("300000"), Low, AtLeast(5_000), NotYet,
+    key("metadata.max.idle.ms", Long, Is("300000"), Low, AtLeast(5_000), Used,
         "A topic that nothing was sent to for this long is forgotten."),
     key("metadata.recovery.rebootstrap.trigger.ms", Long, Is("300000"), Low, AtLeast(0), NotYet,
         "Without fresh metadata for this long the client starts again from the bootstrap servers."),

@@ -57,7 +57,7 @@ impl Sender {
         let state = &mut self.metadata.topics[topic];
         state.load_changed = false;
         state.load_weighed = now;
-        let loads = state.partitions.iter().filter_map(|&slot| {
+        let loads = state.partitions[..state.existing].iter().filter_map(|&slot| {
             let partition = &self.partitions[slot];
             let leader = self.nodes.get(&partition.leader?)?;
             Some(PartitionLoad {
@@ -68,7 +68,7 @@ impl Sender {
                     .map_or(Duration::ZERO, |since| now.since(since)),
             })
         });
-        let partition_count = i32::try_from(state.partitions.len()).unwrap_or(i32::MAX);
+        let partition_count = i32::try_from(state.existing).unwrap_or(i32::MAX);
         let timeout = self.shared.config.availability_timeout;
         self.load_table.rebuild(partition_count, timeout, loads);
         state.shared.weigh(&self.load_table);

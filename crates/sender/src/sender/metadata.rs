@@ -72,7 +72,9 @@ impl Sender {
         let Some(version) = self.nodes.get(&node).and_then(|node| node.versions()?.metadata) else {
             return;
         };
-        let topics = self.metadata.topics.iter().map(|topic| MetadataRequestTopic {
+        self.forget_idle_topics(now);
+        let asked = self.metadata.topics.iter().filter(|topic| !topic.idle);
+        let topics = asked.map(|topic| MetadataRequestTopic {
             name: Some(topic.shared.name().to_string()),
             ..MetadataRequestTopic::default()
         });
@@ -108,6 +110,25 @@ impl Sender {
         self.in_flight
             .insert(request.id, InFlight::Metadata { node, version });
         self.send(node, request);
+    }
+
+    /// Stops asking for topics that nothing was sent to for `metadata.max.idle.ms`. The next send to one waits for its
+    /// metadata again; the numbering of its partitions is kept.
+    fn forget_idle_topics(&mut self, now: Time) {
+        let max_idle = self.shared.config.metadata_max_idle;
+        for topic in &mut self.metadata.topics {
+            let has_work = |&slot: &usize| {
+                let state = &self.partitions[slot];
+                state.has_work() || !state.in_flight.is_empty()
+            };
+            let in_use = topic.used + max_idle > now
+                || topic.shared.is_awaited()
+                || topic.partitions.iter().any(has_work);
+            if !in_use && !topic.idle {
+                topic.idle = true;
+                topic.shared.unpublish();
+            }
+        }
     }
 
     /// No answer this time: again after a backoff, if possible elsewhere.
@@ -212,6 +233,9 @@ impl Sender {
         let Some(index) = self.metadata.topic(name) else {
             return false;
         };
+        if self.metadata.topics[index].idle {
+            return false;
+        }
         let code = ErrorCode::from(answer.error_code);
         let topic = &self.metadata.topics[index].shared;
         if code != ErrorCode::NONE && !code.is_retriable() {
@@ -230,35 +254,62 @@ impl Sender {
         if recreated {
             self.metadata.topics[index].id = answer.topic_id;
         }
-        let grown = self.add_partitions(index, &answer.partitions);
+        let changed = self.count_partitions(
+            index,
+            &answer.partitions,
+            recreated || answer.topic_id == Uuid::ZERO,
+            now,
+        );
         let mut moved = false;
         for partition in &answer.partitions {
             moved |= self.handle_leader(index, partition, recreated, now);
         }
-        if grown || moved {
+        // An idle topic shows nothing, although everything is known.
+        let shown = self.metadata.topics[index].shared.partition_count().is_some();
+        if changed || moved || !shown {
             self.publish(index);
         }
-        grown || moved || recreated
+        changed || moved || recreated || !shown
     }
 
-    /// Makes room for partitions that are new. They count from 0 without a gap.
-    fn add_partitions(&mut self, index: usize, partitions: &[MetadataResponsePartition]) -> bool {
-        let before = self.metadata.topics[index].partitions.len();
-        let announced: BTreeSet<i32> = partitions
+    /// Makes room for partitions that are new, and takes leave of those that are gone if the answer `may_shrink` the
+    /// topic. They count from 0 without a gap. True if there are more or fewer now.
+    ///
+    /// A topic of the same id never loses a partition: an answer with fewer is an old one.
+    fn count_partitions(
+        &mut self,
+        index: usize,
+        partitions: &[MetadataResponsePartition],
+        may_shrink: bool,
+        now: Time,
+    ) -> bool {
+        let mut numbers: Vec<i32> = partitions
             .iter()
             .map(|partition| partition.partition_index)
             .collect();
-        while let Ok(number) = i32::try_from(self.metadata.topics[index].partitions.len()) {
-            if !announced.contains(&number) {
-                break;
-            }
+        numbers.sort_unstable();
+        let announced = (0..)
+            .zip(&numbers)
+            .take_while(|(expected, number)| *expected == **number);
+        let announced = announced.count();
+        let topic = &mut self.metadata.topics[index];
+        while topic.partitions.len() < announced {
             let slot = self.partitions.len();
-            let topic = &mut self.metadata.topics[index];
-            let queue = topic.accumulator.partition(number, slot);
+            // Fewer than the numbers of partitions, which are int32.
+            let queue = topic.accumulator.partition(topic.partitions.len() as i32, slot);
             topic.partitions.push(slot);
             self.partitions.push(PartitionState::new(queue, index));
         }
-        self.metadata.topics[index].partitions.len() > before
+        let before = topic.existing;
+        if announced == before || (announced < before && !may_shrink) {
+            return false;
+        }
+        topic.existing = announced;
+        for slot in topic.partitions[announced..].to_vec() {
+            // What is queued for it waits for it to come back, until its deadline.
+            self.set_leader(slot, None, -1, now);
+        }
+        true
     }
 
     /// True if the leader is another one now.
@@ -320,7 +371,8 @@ impl Sender {
     /// Shows the sending threads the topic as it is now.
     pub(super) fn publish(&self, index: usize) {
         let topic = &self.metadata.topics[index];
-        let states = || topic.partitions.iter().map(|&slot| &self.partitions[slot]);
+        let existing = &topic.partitions[..topic.existing];
+        let states = || existing.iter().map(|&slot| &self.partitions[slot]);
         topic.shared.publish(Layout {
             partitions: states().map(|state| Arc::clone(&state.queue)).collect(),
             available: states()

@@ -1,8 +1,10 @@
 //! Finding topics and leaders.
 
 use crate::world::{TOPIC, World};
-use ottla_protocol::{ApiKey, ErrorCode};
-use ottla_sender::{SendError, SendRecord};
+use ottla_protocol::messages::MetadataRequest;
+use ottla_protocol::wire::{Reader, Uuid};
+use ottla_protocol::{ApiKey, ErrorCode, Message};
+use ottla_sender::{FailureKind, SendError, SendRecord, TrySendError};
 use std::time::Duration;
 
 #[test]
@@ -215,4 +217,123 @@ fn every_bootstrap_down_then_up_recovers() {
     world.turn();
     world.answer_metadata(&[1]);
     assert!(World::poll(waiting.as_mut()).expect("metadata is there").is_ok());
+}
+
+/// The topics that the next request, which must be for metadata, asks for.
+fn asked_topics(world: &World) -> Vec<String> {
+    let (_, request) = &world.requests[0];
+    assert_eq!(request.api_key, ApiKey::METADATA.0);
+    let body = bytes::Bytes::from(request.body.concat());
+    let request = MetadataRequest::decode(&mut Reader::from_bytes(&body), request.api_version);
+    let topics = request.expect("readable").topics.expect("not all topics");
+    topics.into_iter().flat_map(|topic| topic.name).collect()
+}
+
+#[test]
+fn a_topic_that_is_not_used_is_no_longer_asked_for() {
+    let mut world = World::with_topic(2, |config, _| {
+        config.linger = Duration::ZERO;
+        config.idempotent = true;
+    });
+    let topic = world.handle.topic(TOPIC);
+    world.send_to(1, "one").topic();
+    world.turn();
+    world.answer_produce(ErrorCode::NONE, 0);
+    // metadata.max.age.ms and metadata.max.idle.ms are both five minutes.
+    world.until_request();
+    assert!(asked_topics(&world).is_empty());
+    world.answer_metadata(&[1, 2]);
+    assert_eq!(topic.partition_count(), None);
+
+    let refused = world.handle.try_send(&topic, &SendRecord::default());
+    assert!(matches!(refused, Err(TrySendError::Metadata)));
+    world.turn();
+    assert_eq!(asked_topics(&world), [TOPIC]);
+    world.answer_metadata(&[1, 2]);
+    world.send_to(1, "two").topic();
+    world.turn();
+    let sent = world.answer_produce(ErrorCode::NONE, 1);
+    assert_eq!(
+        (sent[0].partition, sent[0].identity.2),
+        (1, 1),
+        "its numbering goes on"
+    );
+}
+
+#[test]
+fn a_topic_that_is_in_use_is_asked_for_again() {
+    let mut world = World::with_topic(2, |config, _| config.linger = Duration::ZERO);
+    for _ in 0..4 {
+        world.advance(Duration::from_secs(100));
+        if let Some((_, request)) = world.requests.front()
+            && request.api_key == ApiKey::METADATA.0
+        {
+            assert_eq!(asked_topics(&world), [TOPIC]);
+            return;
+        }
+        world.send_to(0, "in use").topic();
+        world.turn();
+        world.answer_produce(ErrorCode::NONE, 0);
+    }
+    panic!("metadata.max.age.ms is over");
+}
+
+#[test]
+fn a_topic_that_was_made_anew_with_fewer_partitions_shrinks() {
+    let (old, new) = (Uuid::from_halves(0, 1), Uuid::from_halves(0, 2));
+    let mut world = World::with_topic(3, |config, _| config.linger = Duration::ZERO);
+    let topic = world.handle.topic(TOPIC);
+    let answer = |world: &mut World, id, leaders: &[i32], epoch| {
+        world.send_to(0, "stale").topic();
+        world.until_request();
+        while world.requests[0].1.api_key == ApiKey::PRODUCE.0 {
+            world.answer_produce(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1);
+            world.until_request();
+        }
+        world.answer_metadata_of(id, ErrorCode::NONE, leaders, epoch);
+    };
+    answer(&mut world, old, &[1, 2, 1], 5);
+    assert_eq!(topic.partition_count(), Some(3));
+    // An answer of a broker that lags behind shrinks nothing.
+    answer(&mut world, old, &[1, 2], 5);
+    assert_eq!(topic.partition_count(), Some(3));
+    // The epochs of the new one begin anew.
+    answer(&mut world, new, &[2], 0);
+    assert_eq!(topic.partition_count(), Some(1));
+
+    let record = SendRecord {
+        partition: Some(2),
+        ..SendRecord::default()
+    };
+    let refused = world.handle.try_send(&topic, &record);
+    assert!(matches!(refused, Err(TrySendError::Metadata)), "{refused:?}");
+}
+
+#[test]
+fn what_is_queued_for_a_partition_that_is_gone_fails_at_its_deadline() {
+    let mut world = World::with_topic(2, |config, _| config.linger = Duration::from_secs(1));
+    let delivery = world.send_to(1, "too late");
+    world.advance(Duration::from_millis(200));
+    world.send_to(0, "asks for metadata").topic();
+    world.advance(Duration::from_secs(1));
+    while let Some((_, request)) = world.requests.front() {
+        if request.api_key == ApiKey::METADATA.0 {
+            world.answer_metadata(&[1]);
+        } else {
+            world.answer_produce(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1);
+        }
+    }
+    let until = world.now() + Duration::from_secs(120);
+    world.run_answering(until, |world| {
+        if world.requests[0].1.api_key == ApiKey::METADATA.0 {
+            world.answer_metadata(&[1]);
+        } else {
+            world.answer_produce(ErrorCode::NONE, 0);
+        }
+    });
+    let failure = delivery
+        .outcome()
+        .expect("its deadline is over")
+        .expect_err("it is gone");
+    assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
 }

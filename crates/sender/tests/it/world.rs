@@ -10,7 +10,7 @@ use ottla_protocol::messages::metadata::{
 use ottla_protocol::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
 use ottla_protocol::messages::{InitProducerIdResponse, MetadataResponse, ProduceRequest, ProduceResponse};
 use ottla_protocol::records::RecordBatch;
-use ottla_protocol::wire::{Reader, Writer};
+use ottla_protocol::wire::{Reader, Uuid, Writer};
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_sender::{
     Action, Address, ApiRange, Delivery, Handle, Request, Sealer, SendRecord, Sender, SenderConfig,
@@ -198,6 +198,16 @@ impl World {
 
     /// Answers with the topic led so; a leader of -1 is none.
     pub(crate) fn answer_metadata_with(&mut self, code: ErrorCode, leaders: &[i32], epoch: i32) {
+        self.answer_metadata_of(Uuid::ZERO, code, leaders, epoch);
+    }
+
+    pub(crate) fn answer_metadata_of(
+        &mut self,
+        topic_id: Uuid,
+        code: ErrorCode,
+        leaders: &[i32],
+        epoch: i32,
+    ) {
         let (node, request) = self.next_request(ApiKey::METADATA);
         let partition = |(index, &leader_id): (i32, &i32)| MetadataResponsePartition {
             partition_index: index,
@@ -216,6 +226,7 @@ impl World {
             topics: vec![MetadataResponseTopic {
                 error_code: code.0,
                 name: Some(TOPIC.into()),
+                topic_id,
                 partitions: (0..).zip(leaders).map(partition).collect(),
                 ..MetadataResponseTopic::default()
             }],
@@ -274,10 +285,15 @@ impl World {
 
     /// Lets time pass until `until`; whenever metadata is asked for, these are the leaders.
     pub(crate) fn run_answering_metadata(&mut self, leaders: &[i32], until: Time) {
+        self.run_answering(until, |world| world.answer_metadata(leaders));
+    }
+
+    /// Lets time pass until `until`; `answer` answers the next request, whenever there is one.
+    pub(crate) fn run_answering(&mut self, until: Time, mut answer: impl FnMut(&mut World)) {
         self.turn();
         loop {
             while !self.requests.is_empty() {
-                self.answer_metadata(leaders);
+                answer(self);
             }
             let Some(at) = self.sender.next_timeout().filter(|&at| at <= until) else {
                 break;
