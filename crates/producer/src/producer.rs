@@ -323,6 +323,7 @@ fn sender_config(config: &Config) -> SenderConfig {
         max_request_size: config.max_request_size(),
         max_in_flight: config.max_in_flight(),
         metadata_max_age: config.metadata_max_age(),
+        transactions: None,
         metadata_max_idle: config.metadata_max_idle(),
         adaptive_partitioning: config.partitioner_adaptive(),
         availability_timeout: config.partitioner_availability_timeout().unwrap_or_default(),

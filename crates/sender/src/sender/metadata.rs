@@ -305,9 +305,9 @@ impl Sender {
             return false;
         }
         topic.existing = announced;
-        for slot in topic.partitions[announced..].to_vec() {
+        for number in announced..self.metadata.topics[index].partitions.len() {
             // What is queued for it waits for it to come back, until its deadline.
-            self.set_leader(slot, None, -1, now);
+            self.set_leader(self.metadata.topics[index].partitions[number], None, -1, now);
         }
         true
     }
