@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{broker, config, produce, verifiable};
+use crate::{broker, config, perf, produce, verifiable};
 use clap::{Parser, Subcommand};
 
 /// A producer for Apache Kafka.
@@ -24,6 +24,8 @@ pub(crate) struct Program {
 pub(crate) enum Command {
     /// Send lines or files as records
     Produce(Box<produce::Arguments>),
+    /// Measure throughput and latency, as kafka-producer-perf-test does
+    Perf(Box<perf::Arguments>),
     /// Send numbers and print what became of each, as kafka-verifiable-producer does
     Verifiable(verifiable::Arguments),
     /// Run a Kafka broker in memory, for tests and first steps

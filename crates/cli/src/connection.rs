@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     command_config: Vec<PathBuf>,
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
+pub(crate) fn property(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
         _ if text == "list" || text == "dump" => Err(format!("see `ottla config {text}`")),
@@ -50,14 +50,16 @@ impl Connection {
 
     /// The same with more files after those of `-F`.
     pub(crate) fn builder_with(&self, files: &[PathBuf]) -> Result<ConfigBuilder, Failure> {
-        self.builder_over(ConfigBuilder::new(), files)
+        self.builder_over(ConfigBuilder::new(), files, "", &[])
     }
 
-    /// The same over what is set already, which everything here wins over.
+    /// The same over what is set already, which everything here wins over, and with more keys from `flag`.
     pub(crate) fn builder_over(
         &self,
         defaults: ConfigBuilder,
         files: &[PathBuf],
+        flag: &'static str,
+        more: &[&(String, String)],
     ) -> Result<ConfigBuilder, Failure> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -67,6 +69,9 @@ impl Connection {
         }
         for (key, value) in &self.properties {
             builder = builder.set_from(key, value, Origin::Flag("-X"));
+        }
+        for (key, value) in more {
+            builder = builder.set_from(key, value, Origin::Flag(flag));
         }
         // Where the embedded broker listens is known when it runs.
         if let Some(servers) = self

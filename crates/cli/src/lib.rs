@@ -15,6 +15,7 @@ mod json;
 mod outcomes;
 mod pace;
 mod park;
+mod perf;
 mod produce;
 mod queue;
 mod verifiable;
@@ -28,6 +29,7 @@ pub fn run() -> ExitCode {
     // clap itself ends with 2 on bad usage and with 0 after help.
     let result = match Program::parse().command {
         Command::Produce(arguments) => produce::run(&arguments),
+        Command::Perf(arguments) => perf::run(&arguments),
         Command::Verifiable(arguments) => verifiable::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Config(command) => config::run(&command),

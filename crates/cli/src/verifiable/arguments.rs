@@ -87,6 +87,6 @@ impl Arguments {
             .set_from("acks", &self.acks, Origin::Flag("--acks"))
             .set("retries", "0");
         self.connection
-            .builder_over(defaults, self.producer_config.as_slice())
+            .builder_over(defaults, self.producer_config.as_slice(), "", &[])
     }
 }

@@ -1,0 +1,164 @@
+//! The flags of `ottla perf`: those of kafka-producer-perf-test, and `--plot`.
+
+use super::payload::Payloads;
+use crate::connection::{Connection, property};
+use crate::escape::delimiter;
+use crate::exit::Failure;
+use clap::{ArgGroup, Args};
+use ottla::config::ConfigBuilder;
+#[cfg(feature = "plot")]
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Send as fast as possible, or at a rate, and tell throughput and latency.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("payload").required(true).args(["record_size", "payload_file", "payload_monotonic"]))]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+
+    /// The topic
+    #[arg(short = 't', long, value_name = "TOPIC")]
+    pub(super) topic: String,
+
+    /// How many records
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) num_records: u64,
+
+    /// The size of each value in bytes; values are random letters
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    record_size: Option<u32>,
+
+    /// A file with values to choose from at random
+    #[arg(long, value_name = "FILE")]
+    payload_file: Option<PathBuf>,
+
+    /// Send rising numbers as values
+    #[arg(long)]
+    payload_monotonic: bool,
+
+    /// What ends a value in the file, with escapes
+    #[arg(
+        long,
+        value_name = "DELIMITER",
+        default_value = "\\n",
+        allow_hyphen_values = true
+    )]
+    payload_delimiter: String,
+
+    /// Records in a second, about; as many as possible if it is below 0
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = -1.0,
+        allow_negative_numbers = true
+    )]
+    pub(super) throughput: f64,
+
+    /// Keys of the configuration; they win over the file
+    #[arg(long, num_args = 1.., value_name = "KEY=VALUE", value_parser = property)]
+    command_property: Vec<(String, String)>,
+
+    /// The old name of --command-property
+    #[arg(long, num_args = 1.., value_name = "KEY=VALUE", value_parser = property, hide = true)]
+    producer_props: Vec<(String, String)>,
+
+    /// The old name of --command-config
+    #[arg(long = "producer.config", value_name = "FILE", hide = true)]
+    producer_config: Option<PathBuf>,
+
+    /// The records to leave out of a second summary, that of the steady state
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    warmup_records: i64,
+
+    /// How often to tell of progress, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    reporting_interval: u64,
+
+    /// Print the producer's metrics in the end (it has none yet)
+    #[arg(long)]
+    print_metrics: bool,
+
+    /// Send in transactions of this id (there are none yet)
+    #[arg(long, value_name = "ID")]
+    transactional_id: Option<String>,
+
+    /// Commit a transaction after so long (there are none yet)
+    #[arg(long, value_name = "MILLISECONDS")]
+    transaction_duration_ms: Option<u64>,
+
+    /// Draw throughput and latency over time into this file
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Refuses what does nothing yet, and what contradicts itself.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let without = [
+            ("--print-metrics", self.print_metrics, "metrics"),
+            (
+                "--transactional-id",
+                self.transactional_id.is_some(),
+                "transactions",
+            ),
+            (
+                "--transaction-duration-ms",
+                self.transaction_duration_ms.is_some(),
+                "transactions",
+            ),
+        ];
+        if let Some((flag, _, what)) = without.iter().find(|(_, given, _)| *given) {
+            return Err(Failure::usage(format!("{flag}: the program has no {what} yet")));
+        }
+        if self.warmup_records() >= self.num_records {
+            return Err(Failure::usage(
+                "--warmup-records must be fewer than --num-records, or nothing is left to measure",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The configuration. As in Java's tool the client has a name of its own unless it is given another.
+    pub(super) fn builder(&self) -> Result<ConfigBuilder, Failure> {
+        let defaults = ConfigBuilder::new().set("client.id", "perf-producer-client");
+        let files = self.producer_config.as_slice();
+        let more: Vec<_> = self.producer_props.iter().chain(&self.command_property).collect();
+        self.connection
+            .builder_over(defaults, files, "--command-property", &more)
+    }
+
+    pub(super) fn payloads(&self) -> Result<Payloads, Failure> {
+        if let Some(size) = self.record_size {
+            return Ok(Payloads::random(size as usize));
+        }
+        match &self.payload_file {
+            Some(path) => {
+                let delimiter = delimiter(&self.payload_delimiter)
+                    .map_err(|reason| Failure::usage(format!("--payload-delimiter: {reason}")))?;
+                Payloads::from_file(path, &delimiter)
+            }
+            None => Ok(Payloads::monotonic()),
+        }
+    }
+
+    pub(super) fn warmup_records(&self) -> u64 {
+        u64::try_from(self.warmup_records).unwrap_or(0)
+    }
+
+    pub(super) fn reporting_interval(&self) -> Duration {
+        Duration::from_millis(self.reporting_interval)
+    }
+
+    #[cfg(feature = "plot")]
+    pub(super) fn plot(&self) -> Option<&Path> {
+        self.plot.as_deref()
+    }
+}
