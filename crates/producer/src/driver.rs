@@ -65,6 +65,9 @@ impl Driver {
                     min: api.min,
                     max: api.max,
                 });
+                let epoch = versions.finalized_features_epoch;
+                self.sender
+                    .handle_features(epoch, versions.feature_level("transaction.version"));
                 self.sender.handle_ready(node, ranges, now);
             }
             NetworkEvent::Response { node, id, body } => self.sender.handle_response(node, id, body, now),

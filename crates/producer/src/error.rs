@@ -2,7 +2,10 @@
 
 use crate::config::ConfigError;
 use ottla_protocol::ErrorCode;
-use ottla_sender::{DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TrySendError};
+use ottla_sender::{
+    Call, DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TransactionError,
+    TransactionErrorKind, TrySendError,
+};
 use std::fmt;
 
 /// What went wrong. Ask it by its predicates; its text says what to do.
@@ -16,6 +19,7 @@ enum Kind {
     Send(SendError),
     WouldWait(TrySendError),
     Delivery(DeliveryFailure),
+    Transaction(TransactionError),
 }
 
 impl Error {
@@ -32,17 +36,21 @@ impl Error {
     }
 
     /// Whether the same call may succeed later: the brokers were away or slow, or memory was short. If the record is
-    /// [possibly persisted](Error::persistence), sending it again may duplicate it.
+    /// [possibly persisted](Error::persistence), sending it again may duplicate it. Where the outcome of another call has
+    /// to be learnt first, that of a commit above all, the text names it: repeat that one.
     pub fn is_retriable(&self) -> bool {
         match &*self.0 {
             Kind::Config(_) | Kind::Start(_) => false,
+            Kind::Send(SendError::Transaction(error)) => error.is_retriable(),
             Kind::Send(error) => {
                 matches!(
                     error,
                     SendError::MetadataTimeout { .. } | SendError::MemoryTimeout { .. }
                 )
             }
+            Kind::WouldWait(TrySendError::Refused(SendError::Transaction(error))) => error.is_retriable(),
             Kind::WouldWait(error) => !matches!(error, TrySendError::Refused(_)),
+            Kind::Transaction(error) => error.is_retriable(),
             Kind::Delivery(failure) => match failure.kind {
                 FailureKind::Broker(code) => code.is_retriable(),
                 FailureKind::Timeout | FailureKind::Network => true,
@@ -61,6 +69,7 @@ impl Error {
                 )
             }
             Kind::Delivery(failure) => failure.kind == FailureKind::Timeout,
+            Kind::Transaction(error) => matches!(error.kind, TransactionErrorKind::TimedOut { .. }),
             _ => false,
         }
     }
@@ -70,6 +79,7 @@ impl Error {
         match &*self.0 {
             Kind::Send(error) | Kind::WouldWait(TrySendError::Refused(error)) => *error == SendError::Closed,
             Kind::Delivery(failure) => failure.kind == FailureKind::Closed,
+            Kind::Transaction(error) => error.kind == TransactionErrorKind::Closed,
             _ => false,
         }
     }
@@ -99,6 +109,42 @@ impl Error {
         matches!(&*self.0, Kind::Config(_))
     }
 
+    /// Whether the open transaction has to be aborted; then the producer can go on.
+    pub fn is_abortable(&self) -> bool {
+        match &*self.0 {
+            Kind::Delivery(failure) => failure.kind == FailureKind::Aborted,
+            _ => self
+                .transaction_error()
+                .is_some_and(TransactionError::is_abortable),
+        }
+    }
+
+    /// Whether a transactional producer is at its end: close it. Another one with the same `transactional.id` can go on.
+    pub fn is_fatal(&self) -> bool {
+        self.transaction_error().is_some_and(TransactionError::is_fatal)
+    }
+
+    /// Whether the transaction may be committed although the call failed.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.transaction_error().is_some_and(|error| {
+            let commits = matches!(
+                error.kind,
+                TransactionErrorKind::TimedOut { call: Call::Commit }
+                    | TransactionErrorKind::Unresolved { call: Call::Commit }
+            );
+            error.outcome_unknown || commits
+        })
+    }
+
+    fn transaction_error(&self) -> Option<&TransactionError> {
+        match &*self.0 {
+            Kind::Transaction(error)
+            | Kind::Send(SendError::Transaction(error))
+            | Kind::WouldWait(TrySendError::Refused(SendError::Transaction(error))) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The code that a broker answered, if it was a broker that refused.
     pub fn code(&self) -> Option<ErrorCode> {
         match &*self.0 {
@@ -108,7 +154,7 @@ impl Error {
                 kind: FailureKind::Broker(code),
                 ..
             }) => Some(*code),
-            _ => None,
+            _ => self.transaction_error().and_then(|error| error.code),
         }
     }
 }
@@ -121,6 +167,7 @@ impl fmt::Display for Error {
             Kind::Send(error) => error.fmt(f),
             Kind::WouldWait(error) => error.fmt(f),
             Kind::Delivery(failure) => failure.fmt(f),
+            Kind::Transaction(error) => error.fmt(f),
         }
     }
 }
@@ -142,6 +189,12 @@ impl From<SendError> for Error {
 impl From<TrySendError> for Error {
     fn from(error: TrySendError) -> Error {
         Error(Box::new(Kind::WouldWait(error)))
+    }
+}
+
+impl From<TransactionError> for Error {
+    fn from(error: TransactionError) -> Error {
+        Error(Box::new(Kind::Transaction(error)))
     }
 }
 

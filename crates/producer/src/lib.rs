@@ -1,5 +1,6 @@
 //! A complete producer for Apache Kafka.
 
+pub mod blocking;
 mod clock;
 mod codec_pool;
 pub mod config;
@@ -8,13 +9,15 @@ mod driver;
 mod error;
 mod producer;
 mod record;
+mod transaction;
 
 pub use delivery::Delivery;
 pub use error::Error;
 pub use ottla_protocol::ErrorCode;
-pub use ottla_sender::{Persistence, RecordMetadata};
+pub use ottla_sender::{GroupMetadata, GroupOffset, Persistence, RecordMetadata};
 pub use producer::{Producer, ProducerBuilder};
 pub use record::{Record, TopicRef};
+pub use transaction::Transaction;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
 use ottla_network::transport::{NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
-use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig};
+use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig, TransactionConfig};
 use ottla_time::Clock;
 use std::path::Path;
 use std::sync::Arc;
@@ -117,12 +117,17 @@ impl Producer {
         self.inner.handle.close(timeout).await;
     }
 
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.inner.handle
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
 
-    /// The client id that brokers see: `client.id`, or `producer-<n>` with a number of this process.
+    /// The client id that brokers see: `client.id`, or `producer-<transactional.id>`, or `producer-<n>`
+    /// with a number of this process.
     pub fn client_id(&self) -> &str {
         &self.inner.client_id
     }
@@ -274,12 +279,13 @@ fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<(), 
     Ok(())
 }
 
-/// As Java names a client that has no name: `producer-<n>`, counted in the process.
+/// As Java names a client that has no name: `producer-<transactional.id>`, or `producer-<n>`, counted in the process.
 fn client_id(config: &Config) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    match config.client_id() {
-        Some(name) => name.to_owned(),
-        None => format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+    match (config.client_id(), config.transactional_id()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(id)) => format!("producer-{id}"),
+        (None, None) => format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
     }
 }
 
@@ -323,10 +329,14 @@ fn sender_config(config: &Config) -> SenderConfig {
         max_request_size: config.max_request_size(),
         max_in_flight: config.max_in_flight(),
         metadata_max_age: config.metadata_max_age(),
-        transactions: None,
         metadata_max_idle: config.metadata_max_idle(),
         adaptive_partitioning: config.partitioner_adaptive(),
         availability_timeout: config.partitioner_availability_timeout().unwrap_or_default(),
+        transactions: config.transactional_id().map(|id| TransactionConfig {
+            transactional_id: id.to_owned(),
+            transaction_timeout: config.transaction_timeout(),
+            retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
+        }),
         codec: config.codec(),
     }
 }

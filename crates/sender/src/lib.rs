@@ -79,7 +79,8 @@ pub use ottla_accumulator::{
     Delivery, DeliveryFailure, FailureKind, FlushWait, Persistence, RecordMetadata, Sealer,
 };
 pub use ottla_transactions::{
-    Call, GroupMetadata, GroupOffset, TransactionConfig, TransactionError, TransactionErrorKind,
+    Call, GroupMetadata, GroupOffset, State as TransactionState, TransactionConfig, TransactionError,
+    TransactionErrorKind,
 };
 pub use sender::Sender;
 pub use topic::Topic;

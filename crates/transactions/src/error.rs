@@ -139,9 +139,9 @@ fn advice(code: ErrorCode) -> Option<&'static str> {
             "another producer uses the same transactional.id, or the coordinator gave the transaction up \
              (transaction.timeout.ms)",
         ),
-        ErrorCode::INVALID_TRANSACTION_TIMEOUT => {
-            Some("lower transaction.timeout.ms: it is above the brokers' transaction.max.timeout.ms")
-        }
+        ErrorCode::INVALID_TRANSACTION_TIMEOUT => Some(
+            "transaction.timeout.ms has to be above 0 and at most the brokers' transaction.max.timeout.ms",
+        ),
         ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
             Some("this client may not use the transactional.id: grant it WRITE and DESCRIBE on it")
         }

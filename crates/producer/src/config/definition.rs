@@ -166,6 +166,8 @@ pub enum Meaning {
     /// It can mean nothing outside a Java virtual machine and changes nothing that a broker sees: accepted with a
     /// warning.
     NoMeaning(&'static str),
+    /// It asks for what cannot be done: a value other than the default is refused, for this reason.
+    Refused(&'static str),
     /// It names Java code that would change what is sent or to whom: a value other than the default is refused.
     JavaCode(&'static str),
 }
@@ -178,7 +180,7 @@ impl fmt::Display for Meaning {
             Meaning::Partly(values) => write!(f, "only {} so far", values.join(", ")),
             Meaning::NotYet => f.write_str("does nothing yet, refused unless it is the default"),
             Meaning::NoMeaning(why) => write!(f, "ignored with a warning: {why}"),
-            Meaning::JavaCode(why) => write!(f, "refused: {why}"),
+            Meaning::Refused(why) | Meaning::JavaCode(why) => write!(f, "refused: {why}"),
         }
     }
 }

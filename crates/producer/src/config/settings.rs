@@ -211,8 +211,8 @@ impl Reading {
                     self.warnings
                         .push(Warning::new(definition.name, text, Some(origin)));
                 }
-                Meaning::JavaCode(_) if is_default => {}
-                Meaning::JavaCode(why) => self.errors.push(refused(why.to_owned())),
+                Meaning::JavaCode(_) | Meaning::Refused(_) if is_default => {}
+                Meaning::JavaCode(why) | Meaning::Refused(why) => self.errors.push(refused(why.to_owned())),
             }
         }
     }

@@ -5,7 +5,7 @@ use super::definition::Allowed::{
 };
 use super::definition::Importance::{High, Low, Medium};
 use super::definition::KeyType::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
-use super::definition::Meaning::{JavaCode, Mapped, NoMeaning, NotYet, Partly, Used};
+use super::definition::Meaning::{JavaCode, Mapped, NoMeaning, NotYet, Partly, Refused, Used};
 use super::definition::Preset::{Is, Null, Required};
 use super::definition::{Allowed, Definition, Importance, KeyType, Meaning, Preset};
 
@@ -283,11 +283,12 @@ pub static DEFINITIONS: &[Definition] = &[
         "What opens that file."),
     key("ssl.truststore.type", String, Is("JKS"), Medium, Any, NotYet,
         "The form of that file: JKS, PKCS12 or PEM."),
-    key("transaction.timeout.ms", Int, Is("60000"), Low, Any, NotYet,
+    key("transaction.timeout.ms", Int, Is("60000"), Low, Any, Used,
         "How long a transaction may stay open before the cluster aborts it."),
-    key("transaction.two.phase.commit.enable", Boolean, Is("false"), Low, Any, NotYet,
+    key("transaction.two.phase.commit.enable", Boolean, Is("false"), Low, Any,
+        Refused("no released client or broker of Apache Kafka has the protocol for it (KIP-939)"),
         "Transactions take part in a two-phase commit of another coordinator (KIP-939)."),
-    key("transactional.id", String, Null, Low, NonEmpty, NotYet,
+    key("transactional.id", String, Null, Low, NonEmpty, Used,
         "The name of this producer's transactions, the same after a restart."),
     key("value.serializer", Class, Required, High, Any, BYTES_ONLY,
         "What turns values into bytes."),

@@ -101,7 +101,9 @@ fn nothing_is_ignored_in_silence() {
         let in_silence = matches!(&result, Ok((_, warnings)) if warnings.is_empty());
         let refused = matches!(&result, Err(error) if error.to_string().contains(definition.name));
         match definition.meaning {
-            Meaning::NotYet | Meaning::JavaCode(_) => assert!(refused, "{}: {result:?}", definition.name),
+            Meaning::NotYet | Meaning::Refused(_) | Meaning::JavaCode(_) => {
+                assert!(refused, "{}: {result:?}", definition.name)
+            }
             Meaning::NoMeaning(_) => {
                 assert!(result.is_ok() && !in_silence, "{}: {result:?}", definition.name)
             }

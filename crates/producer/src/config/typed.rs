@@ -123,6 +123,13 @@ impl Config {
         self.settings.text("transactional.id")
     }
 
+    /// How long a transaction may stay open before the cluster aborts it (`transaction.timeout.ms`).
+    pub fn transaction_timeout(&self) -> Duration {
+        // What is not above zero the cluster refuses.
+        let ms = self.settings.integer("transaction.timeout.ms");
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
     /// Every key of the table with its value and where that came from, by name.
     pub fn settings(&self) -> &[Setting] {
         self.settings.as_slice()
