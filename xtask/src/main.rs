@@ -23,6 +23,7 @@ mod project;
 #[cfg(feature = "messages")]
 mod roundtrip;
 mod test;
+mod transactions;
 
 /// Everything that builds, checks and tests Ottla.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ enum Command {
     Roundtrip,
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
     Test,
+    /// Write transactions into real brokers that die, with a client that is killed, and check what readers see.
+    Transactions(transactions::Arguments),
 }
 
 impl Command {
@@ -75,6 +78,7 @@ impl Command {
             #[cfg(feature = "messages")]
             Self::Roundtrip => roundtrip::run(),
             Self::Test => test::run(),
+            Self::Transactions(arguments) => transactions::run(&arguments),
         }
     }
 }

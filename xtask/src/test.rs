@@ -15,6 +15,7 @@ use crate::guard::Guard;
 use crate::kafka::{self, Cluster};
 use crate::maven::{self, Library};
 use crate::project;
+use crate::transactions;
 
 /// Names the folder of a Kafka's jars, for tests that run Java's clients.
 pub(crate) const LIBRARY_VARIABLE: &str = "OTTLA_KAFKA_LIB";
@@ -89,6 +90,8 @@ fn all() -> anyhow::Result<Counter> {
     }
     if real_kafka {
         counter.counts += acceptance::short().unwrap_or_else(|error| cannot_run("acceptance tests", &error));
+        counter.counts +=
+            transactions::short().unwrap_or_else(|error| cannot_run("campaign of transactions", &error));
         counter.counts += faults::short().unwrap_or_else(|error| cannot_run("campaign of faults", &error));
     }
     Ok(counter)

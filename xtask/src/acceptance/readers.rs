@@ -18,10 +18,29 @@ pub(crate) fn java_consumer(
     bootstrap: &str,
     topic: &str,
     records: usize,
-    mut take: impl FnMut(&Record<'_>),
+    take: impl FnMut(&Record<'_>),
 ) -> anyhow::Result<()> {
-    let shown = ["timestamp", "partition", "offset", "key"];
-    let mut consumer = java::console_consumer(library, bootstrap, topic, records, &shown);
+    let consumer = java::console_consumer(library, bootstrap, topic, records, SHOWN);
+    java_records(consumer, take)
+}
+
+/// The same, of what is committed.
+pub(crate) fn java_committed(
+    library: &Library,
+    bootstrap: &str,
+    topic: &str,
+    records: usize,
+    take: impl FnMut(&Record<'_>),
+) -> anyhow::Result<()> {
+    let mut consumer = java::console_consumer(library, bootstrap, topic, records, SHOWN);
+    consumer.args(["--isolation-level", "read_committed"]);
+    java_records(consumer, take)
+}
+
+/// What Java's consumer prints of a record, in front of its value.
+const SHOWN: &[&str] = &["timestamp", "partition", "offset", "key"];
+
+fn java_records(mut consumer: Command, mut take: impl FnMut(&Record<'_>)) -> anyhow::Result<()> {
     for_each_line(&mut consumer, |line| {
         let record = java_record(line).with_context(|| format!("Java's consumer printed `{line}`"))?;
         take(&record);
@@ -42,7 +61,7 @@ fn java_record(line: &str) -> Option<Record<'_>> {
     })
 }
 
-/// Reads all of `topic` with kcat (librdkafka), to the end of each partition.
+/// Reads all that is committed of `topic` with kcat (librdkafka), to the end of each partition.
 pub(crate) fn kcat(bootstrap: &str, topic: &str, mut take: impl FnMut(&Record<'_>)) -> anyhow::Result<()> {
     let mut kcat = Command::new("kcat");
     kcat.args([

@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) sasl: bool,
     /// More settings of the brokers.
     pub(crate) settings: Vec<(String, String)>,
+    /// Levels of features other than the version's own, as `name=level`.
+    pub(crate) features: Vec<String>,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             tls: false,
             sasl: false,
             settings: Vec::new(),
+            features: Vec::new(),
         }
     }
 }
@@ -84,7 +87,7 @@ impl Cluster {
         let folder = options.folder.clone().unwrap_or_else(scoped_folder);
         for attempt in 1.. {
             let mut cluster = Self::create(options, library.clone(), &folder)?;
-            match cluster.bring_up() {
+            match cluster.bring_up(&options.features) {
                 Ok(()) => return Ok(cluster),
                 Err(error)
                     if options.port.is_none() && attempt < PORT_ATTEMPTS_MAX && lost_a_port(&error) => {}
@@ -237,18 +240,23 @@ impl Cluster {
     }
 
     /// Formats, starts and awaits all nodes.
-    fn bring_up(&mut self) -> anyhow::Result<()> {
+    fn bring_up(&mut self, features: &[String]) -> anyhow::Result<()> {
         let cluster_id = random_uuid();
         let library = &self.library;
-        let scram = match self.has_sasl() {
+        let mut more = match self.has_sasl() {
             true => listeners::scram_arguments(),
             false => Vec::new(),
         };
+        more.extend(
+            features
+                .iter()
+                .flat_map(|feature| ["--feature".to_owned(), feature.clone()]),
+        );
         thread::scope(|scope| {
             let formats: Vec<_> = self
                 .nodes
                 .iter()
-                .map(|node| scope.spawn(|| node.format(library, &cluster_id, &scram)))
+                .map(|node| scope.spawn(|| node.format(library, &cluster_id, &more)))
                 .collect();
             // A panic in there is one of ours.
             formats

@@ -60,6 +60,9 @@ pub(crate) struct UpArguments {
     /// A setting of the brokers, as `key=value`; wins over the others.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
+    /// The level of a feature, as `name=level`: `transaction.version=1` is transactions as before Kafka 4.0.
+    #[arg(long = "feature", value_name = "NAME=LEVEL")]
+    features: Vec<String>,
 }
 
 /// `cargo xtask kafka`.
@@ -79,6 +82,7 @@ fn up(arguments: UpArguments) -> anyhow::Result<()> {
         tls: arguments.tls,
         sasl: arguments.sasl,
         settings: arguments.settings,
+        features: arguments.features,
     };
     let cluster = Cluster::start(&options)?;
     for (listener, bootstrap) in cluster.other_bootstraps() {
