@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{broker, config, perf, produce, verifiable};
+use crate::{broker, config, perf, produce, shell, verifiable};
 use clap::{Parser, Subcommand};
 
 /// A producer for Apache Kafka.
@@ -33,6 +33,10 @@ pub(crate) enum Command {
     /// Show, print and check the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Print a script that lets a shell complete flags and values
+    Completions(shell::Completions),
+    /// Write the manual pages
+    Man(shell::Man),
 }
 
 #[cfg(test)]

@@ -8,16 +8,21 @@ mod arguments;
 mod broker;
 mod config;
 mod connection;
+pub mod envelope;
 mod escape;
 mod exit;
+pub mod fields;
 mod interrupt;
 mod json;
+pub mod layout;
 mod outcomes;
 mod pace;
 mod park;
 mod perf;
 mod produce;
 mod queue;
+mod shell;
+pub mod template;
 mod verifiable;
 
 use arguments::{Command, Program};
@@ -33,6 +38,8 @@ pub fn run() -> ExitCode {
         Command::Verifiable(arguments) => verifiable::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,8 +1,11 @@
 //! The flags of `ottla produce`.
 
+use super::report::Form;
 use crate::connection::Connection;
 use crate::escape::{delimiter, unescape};
 use crate::exit::Failure;
+use crate::layout::Layout;
+use crate::template::Template;
 use clap::{Args, ValueEnum};
 use ottla::config::{Codec, ConfigBuilder, Origin};
 use std::ffi::OsString;
@@ -22,6 +25,20 @@ pub(crate) struct Arguments {
     /// message unless -l
     #[arg(value_name = "TOPIC | FILE")]
     positionals: Vec<OsString>,
+
+    /// What lines are: the value (and the key, with -K), or the JSON that `kcat -C -J` prints
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = InputForm::Lines)]
+    pub(super) input: InputForm,
+
+    /// How records follow each other, in place of lines, as rpk writes it: '%k %v\n', '%K{big32}%k%V{big32}%v',
+    /// '%H %h{%k=%v }%v\n'; also %p, %d (timestamp), {hex} and {base64}
+    #[arg(short = 'f', long, value_name = "LAYOUT", value_parser = clap::value_parser!(Layout),
+          allow_hyphen_values = true, conflicts_with_all = ["key_delimiter", "record_delimiter", "lines"])]
+    format: Option<Layout>,
+
+    /// With --input json, send each record to the partition that it says
+    #[arg(long, conflicts_with = "partition")]
+    pub(super) keep_partition: bool,
 
     /// Each line of a file is a record
     #[arg(short = 'l', long)]
@@ -86,11 +103,26 @@ pub(crate) struct Arguments {
 
     /// Print a line for each record, in the order of the input, when it is acknowledged or has failed
     #[arg(long, value_enum, value_name = "FORM")]
-    pub(super) output: Option<Output>,
+    output: Option<Output>,
+
+    /// Print this for each record that is acknowledged, as rpk writes it: %t topic, %p partition, %o offset, %d
+    /// timestamp, %i line; with escapes
+    #[arg(short = 'o', long, value_name = "TEMPLATE", value_parser = clap::value_parser!(Template),
+          allow_hyphen_values = true, conflicts_with = "output")]
+    output_format: Option<Template>,
 
     /// No progress, no warnings and no summary; errors are still told
     #[arg(short = 'q', long)]
     pub(super) quiet: bool,
+}
+
+/// What lines of the input are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputForm {
+    /// The value, and with -K the key
+    Lines,
+    /// {"key","payload","headers","ts","partition"}, as `kcat -C -J` prints it
+    Json,
 }
 
 /// A form of the lines on standard output.
@@ -175,7 +207,15 @@ impl Arguments {
         if sources.iter().filter(|source| **source == Source::Stdin).count() > 1 {
             return Err(Failure::usage("standard input is named more than once"));
         }
-        let whole_file = !self.lines && sources.iter().any(|source| *source != Source::Stdin);
+        if self.input == InputForm::Json && (self.key_delimiter.is_some() || self.format.is_some()) {
+            return Err(Failure::usage(
+                "--input json says what a record is: -K and -f do not go with it",
+            ));
+        }
+        if self.keep_partition && self.input != InputForm::Json {
+            return Err(Failure::usage("--keep-partition needs --input json"));
+        }
+        let whole_file = !self.file_is_records() && sources.iter().any(|source| *source != Source::Stdin);
         if whole_file && (self.key_delimiter.is_some() || self.record_delimiter.is_some()) {
             return Err(Failure::usage(
                 "-K and -D are for lines, and a file without -l is one message: add -l",
@@ -201,6 +241,38 @@ impl Arguments {
             }
         }
         Ok(builder)
+    }
+
+    /// Whether a file holds many records, and is not one.
+    pub(super) fn file_is_records(&self) -> bool {
+        self.lines || self.input == InputForm::Json || self.format.is_some()
+    }
+
+    /// What to print of each record.
+    pub(super) fn report_form(&self) -> Option<Form> {
+        let json = self.output.map(|Output::Json| Form::Json);
+        json.or_else(|| self.output_format.clone().map(Form::Template))
+    }
+
+    /// How much of the input may be one record: more than the record itself, where it is written in other letters.
+    pub(super) fn input_bytes_max(&self, record_bytes_max: usize) -> usize {
+        /// What stands around the key and the value.
+        const AROUND_BYTES: usize = 64 << 10;
+        let widest = match (self.input, &self.format) {
+            // \u0000 for one byte.
+            (InputForm::Json, _) => 6,
+            // Two digits for one byte.
+            (_, Some(_)) => 2,
+            (InputForm::Lines, None) => return record_bytes_max,
+        };
+        record_bytes_max
+            .saturating_mul(widest)
+            .saturating_add(AROUND_BYTES)
+    }
+
+    /// The layout of the input, if it is not lines.
+    pub(super) fn layout(&self) -> Option<&Layout> {
+        self.format.as_ref()
     }
 
     pub(super) fn key_delimiter(&self) -> Option<&[u8]> {

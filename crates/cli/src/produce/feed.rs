@@ -1,10 +1,12 @@
 //! The main thread: cuts blocks into records and queues them.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, InputForm};
 use super::console::Console;
 use super::input::{Input, records};
 
 use super::report::{CHUNK_RECORDS, Sent};
+use crate::envelope;
+use crate::fields::Fields;
 use crate::interrupt::Interrupt;
 use crate::pace::Pace;
 use crate::park::Parker;
@@ -37,6 +39,8 @@ pub(super) struct Feed<'a> {
     max_block: Duration,
     pace: Option<Pace>,
     left: u64,
+    /// Lines so far.
+    lines: u64,
     chunk: Vec<Sent>,
     chunks: SyncSender<Vec<Sent>>,
     used: Receiver<Vec<Sent>>,
@@ -72,6 +76,7 @@ impl<'a> Feed<'a> {
             max_block,
             pace: Pace::new(arguments.rate, arguments.max_bytes_rate, Instant::now()),
             left: arguments.count.unwrap_or(u64::MAX),
+            lines: 0,
             chunk: Vec::with_capacity(CHUNK_RECORDS),
             chunks,
             used,
@@ -107,20 +112,27 @@ impl<'a> Feed<'a> {
     fn take(&mut self, input: Input, memory: &SyncSender<Vec<u8>>) -> Step {
         match input {
             Input::Lines(block) => {
-                for record in records(block.bytes(), self.arguments.record_delimiter()) {
-                    let (key, value) = self.split(record);
-                    self.send(key, value)?;
+                for line in records(block.bytes(), self.arguments.record_delimiter()) {
+                    self.line(line)?;
                 }
                 self.console.read(block.bytes().len() as u64);
                 let _ = memory.try_send(block.into_memory());
                 Ok(())
             }
+            Input::Records(records, bytes) => {
+                for fields in &records {
+                    self.send_fields(fields)?;
+                }
+                self.console.read(bytes as u64);
+                Ok(())
+            }
             Input::Whole(bytes) => {
-                self.send(None, Some(&bytes))?;
+                self.send(&Parts::value(&bytes))?;
                 self.console.read(bytes.len() as u64);
                 Ok(())
             }
             Input::TooLong => {
+                self.lines += 1;
                 self.push(Sent::TooLong);
                 self.left -= 1;
                 Ok(())
@@ -128,6 +140,46 @@ impl<'a> Feed<'a> {
             Input::Failed(reason) => Err(Ended::InputFailed(reason)),
             Input::End | Input::Interrupted => Err(Ended::Whole),
         }
+    }
+
+    /// One line.
+    fn line(&mut self, line: &[u8]) -> Step {
+        self.lines += 1;
+        if self.arguments.input != InputForm::Json {
+            let (key, value) = self.split(line);
+            let parts = Parts {
+                key,
+                ..Parts::default()
+            };
+            return self.send(&Parts { value, ..parts });
+        }
+        if line.trim_ascii().is_empty() {
+            // An empty line is no record, but the report counts lines.
+            self.push(Sent::Nothing);
+            return Ok(());
+        }
+        match envelope::parse(line) {
+            Ok(fields) => self.send_fields(&fields),
+            Err(reason) => Err(Ended::InputFailed(format!("line {}: {reason}", self.lines))),
+        }
+    }
+
+    fn send_fields(&mut self, fields: &Fields<'_>) -> Step {
+        let headers: Vec<_> = fields
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, value.as_deref()))
+            .collect();
+        self.send(&Parts {
+            key: fields.key.as_deref(),
+            value: fields.value.as_deref(),
+            headers: &headers,
+            // A layout speaks of the partition to have it used; in an envelope it is where the record came from.
+            partition: fields
+                .partition
+                .filter(|_| self.arguments.input != InputForm::Json || self.arguments.keep_partition),
+            timestamp_ms: fields.timestamp_ms,
+        })
     }
 
     /// The key and the value of a line.
@@ -146,23 +198,13 @@ impl<'a> Feed<'a> {
     }
 
     /// Queues one record, and waits if it must.
-    fn send(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Step {
+    fn send(&mut self, parts: &Parts<'_>) -> Step {
         if self.left == 0 || self.interrupt.signal().is_some() {
             return Err(Ended::Whole);
         }
-        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        let bytes = parts.key.map_or(0, <[u8]>::len) + parts.value.map_or(0, <[u8]>::len);
         self.keep_pace(bytes)?;
-        let (arguments, topic) = (self.arguments, self.topic);
-        let key = match key {
-            Some(key) => not_null(arguments, key),
-            None => arguments.key.as_deref().map(str::as_bytes),
-        };
-        let record = record(
-            arguments,
-            topic,
-            key,
-            value.and_then(|value| not_null(arguments, value)),
-        );
+        let record = record(self.arguments, self.topic, parts);
         self.left -= 1;
         match self.producer.try_send(&record) {
             Ok(delivery) => {
@@ -245,24 +287,47 @@ impl<'a> Feed<'a> {
     }
 }
 
-fn record<'r>(
-    arguments: &'r Arguments,
-    topic: &'r Topic,
+/// What was read of a record.
+#[derive(Clone, Copy, Default)]
+struct Parts<'r> {
     key: Option<&'r [u8]>,
     value: Option<&'r [u8]>,
-) -> Record<'r> {
+    headers: &'r [(&'r str, Option<&'r [u8]>)],
+    partition: Option<i32>,
+    timestamp_ms: Option<i64>,
+}
+
+impl<'r> Parts<'r> {
+    fn value(value: &'r [u8]) -> Parts<'r> {
+        Parts {
+            value: Some(value),
+            ..Parts::default()
+        }
+    }
+}
+
+/// The record: a key that was read wins over the flag's, a partition or a timestamp of a flag is that of every record,
+/// and the flags' headers follow those that were read.
+fn record<'r>(arguments: &'r Arguments, topic: &'r Topic, parts: &Parts<'r>) -> Record<'r> {
     let mut record = Record::to(topic);
+    let key = match parts.key {
+        Some(key) => not_null(arguments, key),
+        None => arguments.key.as_deref().map(str::as_bytes),
+    };
     if let Some(key) = key {
         record = record.key(key);
     }
-    if let Some(value) = value {
+    if let Some(value) = parts.value.and_then(|value| not_null(arguments, value)) {
         record = record.value(value);
     }
-    if let Some(partition) = arguments.partition {
+    if let Some(partition) = arguments.partition.or(parts.partition) {
         record = record.partition(partition);
     }
-    if let Some(timestamp) = arguments.timestamp {
+    if let Some(timestamp) = arguments.timestamp.or(parts.timestamp_ms) {
         record = record.timestamp_ms(timestamp);
+    }
+    for &(name, value) in parts.headers {
+        record = record.header(name, value);
     }
     for (name, value) in &arguments.headers {
         record = record.header(name, value.as_deref().map(str::as_bytes));

@@ -1,6 +1,9 @@
 //! Reading: big blocks that end where a record ends.
 
 use super::arguments::Source;
+use crate::fields::Fields;
+use crate::layout::{Found, Layout};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -17,6 +20,8 @@ pub(super) enum Input {
     Lines(Block),
     /// One record: a whole file.
     Whole(Vec<u8>),
+    /// Records that a layout found in so many bytes.
+    Records(Vec<Fields<'static>>, usize),
     /// A record that is longer than any that could be sent; it was skipped.
     TooLong,
     /// A source cannot be read; nothing follows.
@@ -49,6 +54,8 @@ pub(super) struct Format {
     /// Whether files are read as lines.
     pub(super) lines: bool,
     pub(super) delimiter: Vec<u8>,
+    /// What says how records follow each other, in place of lines.
+    pub(super) layout: Option<Layout>,
     /// The longest record in bytes.
     pub(super) record_bytes_max: usize,
 }
@@ -60,15 +67,21 @@ pub(super) fn read(
     inputs: &SyncSender<Input>,
     memory: &Receiver<Vec<u8>>,
 ) {
+    let mut numbers = 0..;
     for source in sources {
-        let result = match source {
-            Source::Stdin => {
+        let result = match (source, &format.layout) {
+            (Source::Stdin, Some(layout)) => {
+                read_layout(io::stdin().lock(), layout, format, inputs, &mut numbers)
+                    .map_err(|error| (error, "-".into()))
+            }
+            (Source::Stdin, None) => {
                 read_lines(io::stdin().lock(), format, inputs, memory).map_err(|error| (error, "-".into()))
             }
-            Source::File(path) => File::open(path)
-                .and_then(|file| match format.lines {
-                    true => read_lines(file, format, inputs, memory),
-                    false => read_whole(file, format, inputs),
+            (Source::File(path), layout) => File::open(path)
+                .and_then(|file| match (layout, format.lines) {
+                    (Some(layout), _) => read_layout(file, layout, format, inputs, &mut numbers),
+                    (None, true) => read_lines(file, format, inputs, memory),
+                    (None, false) => read_whole(file, format, inputs),
                 })
                 .map_err(|error| (error, path.display().to_string())),
         };
@@ -111,6 +124,75 @@ fn read_whole(file: File, format: &Format, inputs: &SyncSender<Input>) -> io::Re
         Input::Whole(bytes)
     };
     Ok(inputs.send(input).is_ok())
+}
+
+/// Records that are handed over together.
+const RECORDS_TOGETHER_MAX: usize = 1_024;
+
+/// Reads what a layout describes. False if the receiver is gone, or what was read is no record.
+fn read_layout(
+    mut source: impl Read,
+    layout: &Layout,
+    format: &Format,
+    inputs: &SyncSender<Input>,
+    numbers: &mut impl Iterator<Item = u64>,
+) -> io::Result<bool> {
+    let mut buffer: Vec<u8> = Vec::new();
+    let mut ended = false;
+    loop {
+        let (mut records, mut used, mut wrong, mut more) = (Vec::new(), 0, None, false);
+        while records.len() < RECORDS_TOGETHER_MAX && wrong.is_none() && !more {
+            match layout.read(&buffer[used..], ended) {
+                Ok(Found::Record(fields, length)) => {
+                    numbers.next();
+                    records.push(owned(fields));
+                    used += length;
+                }
+                Ok(Found::Incomplete | Found::End) => more = true,
+                Err(reason) => wrong = Some(reason),
+            }
+        }
+        buffer.drain(..used);
+        // Whoever waits for what was read gets it before more is waited for.
+        if !records.is_empty() && inputs.send(Input::Records(records, used)).is_err() {
+            return Ok(false);
+        }
+        if wrong.is_none() && more && buffer.len() > format.record_bytes_max {
+            wrong = Some(format!("it is longer than {} bytes", format.record_bytes_max));
+        }
+        if let Some(reason) = wrong {
+            let number = numbers.next().unwrap_or_default() + 1;
+            let _ = inputs.send(Input::Failed(format!("record {number}: {reason}")));
+            return Ok(false);
+        }
+        if more && ended {
+            return Ok(true);
+        }
+        if more {
+            let filled = buffer.len();
+            buffer.resize(filled + READ_BYTES.max(filled), 0);
+            let count = read_some(&mut source, &mut buffer[filled..])?;
+            buffer.truncate(filled + count);
+            ended = count == 0;
+        }
+    }
+}
+
+/// The same, without the buffer it was read from.
+fn owned(fields: Fields<'_>) -> Fields<'static> {
+    fn bytes(bytes: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
+        Cow::Owned(bytes.into_owned())
+    }
+    let headers = fields.headers.into_iter();
+    Fields {
+        key: fields.key.map(bytes),
+        value: fields.value.map(bytes),
+        headers: headers
+            .map(|(name, value)| (Cow::Owned(name.into_owned()), value.map(bytes)))
+            .collect(),
+        partition: fields.partition,
+        timestamp_ms: fields.timestamp_ms,
+    }
 }
 
 /// Cuts a stream into blocks that end with a delimiter.
@@ -260,6 +342,7 @@ mod tests {
         let format = Format {
             lines: true,
             delimiter: delimiter.to_vec(),
+            layout: None,
             record_bytes_max,
         };
         let mut lines = Lines::new(Trickle(text, step), &format);
@@ -306,6 +389,61 @@ mod tests {
         check("a||b|c||", "||", &["a", "b|c"]);
         check("a|||b", "||", &["a", "|b"]);
         check("aXYaXYXY", "aXY", &["", "", "XY"]);
+    }
+
+    /// The values of `text`, read step by step; then why reading ended early, if it did.
+    fn laid_out(
+        layout: &str,
+        text: &[u8],
+        record_bytes_max: usize,
+        step: usize,
+    ) -> (Vec<Vec<u8>>, Option<String>) {
+        let format = Format {
+            lines: true,
+            delimiter: b"\n".to_vec(),
+            layout: None,
+            record_bytes_max,
+        };
+        let layout = layout.parse().expect("a layout");
+        let (sender, receiver) = std::sync::mpsc::sync_channel(100_000);
+        let whole =
+            read_layout(Trickle(text, step), &layout, &format, &sender, &mut (0..)).expect("readable");
+        drop(sender);
+        let (mut values, mut failed, mut bytes) = (Vec::new(), None, 0);
+        for input in receiver {
+            match input {
+                Input::Records(records, used) => {
+                    bytes += used;
+                    values.extend(
+                        records
+                            .into_iter()
+                            .map(|fields| fields.value.unwrap_or_default().into_owned()),
+                    );
+                }
+                Input::Failed(reason) => failed = Some(reason),
+                _ => unreachable!("a layout makes records"),
+            }
+        }
+        assert_eq!(whole, failed.is_none());
+        assert!(!whole || bytes == text.len());
+        (values, failed)
+    }
+
+    #[test]
+    fn layouts_are_read_however_the_bytes_come() {
+        for step in [1, 2, 3, 7, usize::MAX] {
+            let (values, failed) = laid_out("%K{byte}%V{byte}%k%v", b"\x01\x02abc\x00\x01d", 100, step);
+            assert_eq!((values, failed), (vec![b"bc".to_vec(), b"d".to_vec()], None));
+            let (values, failed) = laid_out("%v\n", b"a\nb", 100, step);
+            assert_eq!((values, failed), (vec![b"a".to_vec(), b"b".to_vec()], None));
+            let (values, failed) = laid_out("<%v>", b"<a><b>c>", 100, step);
+            assert_eq!(values.len(), 2);
+            assert!(failed.is_some_and(|reason| reason.starts_with("record 3: ")));
+        }
+        let many: Vec<u8> = (0..5_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+        assert_eq!(laid_out("%v\n", &many, 100, 1_000).0.len(), 5_000);
+        let (_, failed) = laid_out("%V{big64}%v", &[0x7f; 2_000], 1_000, 100);
+        assert!(failed.is_some_and(|reason| reason.starts_with("record 1: it is longer than 1000")));
     }
 
     #[test]

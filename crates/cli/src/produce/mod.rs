@@ -36,12 +36,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (embedded, config) =
         connection::build_with_embedded(&arguments.connection, builder, arguments.quiet)?;
     let input_bytes = check_sources(&sources)?;
+    let record_bytes_max = config.max_request_size();
     let format = Format {
-        lines: arguments.lines,
+        lines: arguments.file_is_records(),
         delimiter: arguments.record_delimiter().to_vec(),
-        record_bytes_max: config.max_request_size(),
+        layout: arguments.layout().cloned(),
+        record_bytes_max: arguments.input_bytes_max(record_bytes_max),
     };
-    let record_bytes_max = format.record_bytes_max;
     let close_timeout = config.delivery_timeout();
     let max_block = config.max_block();
     let producer = Producer::builder()
@@ -66,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let console = Console::new(arguments.quiet, input_bytes, &counters);
     let (chunk_sender, chunks) = sync_channel(CHUNKS_WAITING_MAX);
     let (used_sender, used) = sync_channel(CHUNKS_WAITING_MAX);
-    let out = arguments.output.map(|_| (io::stdout(), topic_name.as_str()));
+    let form = arguments.report_form();
+    let out = form.map(|form| (io::stdout(), form, topic_name.as_str()));
     let reporter = Reporter::new(out, Arc::clone(&counters), console.clone(), record_bytes_max);
     let reporter = spawn("reporter", move || reporter.run(&chunks, &used_sender))?;
 

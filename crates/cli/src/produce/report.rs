@@ -3,6 +3,7 @@
 use super::console::Console;
 use crate::json;
 use crate::park::Parker;
+use crate::template::{Place, Template};
 use ottla::{Delivery, Error, RecordMetadata};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(super) enum Sent {
     Refused(Box<Error>),
     /// Longer than any record may be; it was not even read whole.
     TooLong,
+    /// A line that holds no record.
+    Nothing,
 }
 
 /// How many records came to what. Only the reporter writes it.
@@ -57,13 +60,13 @@ const FAILURES_TOLD_MAX: u64 = 10;
 impl<W: Write> Reporter<W> {
     /// `record_bytes_max` is for the message about records that are too long.
     pub(super) fn new(
-        out: Option<(W, &str)>,
+        out: Option<(W, Form, &str)>,
         counters: Arc<Counters>,
         console: Console,
         record_bytes_max: usize,
     ) -> Reporter<W> {
         Reporter {
-            lines: out.map(|(out, topic)| Lines::new(out, topic)),
+            lines: out.map(|(out, form, topic)| Lines::new(out, form, topic)),
             counters,
             console,
             too_long: format!("the record is longer than max.request.size={record_bytes_max}"),
@@ -106,6 +109,7 @@ impl<W: Write> Reporter<W> {
 
     fn report(&mut self, sent: Sent, parker: &Parker) {
         match sent {
+            Sent::Nothing => {}
             Sent::Delivery(delivery) => {
                 if !delivery.is_resolved() {
                     // Whoever reads the lines sees all that is known before we wait.
@@ -156,12 +160,23 @@ impl<W: Write> Reporter<W> {
     }
 }
 
-/// Lines of JSON, gathered to big writes.
+/// What is printed of each record.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// A line of JSON, of every record.
+    Json,
+    /// What `-o` says, of those that were acknowledged.
+    Template(Template),
+}
+
+/// Lines, gathered to big writes.
 struct Lines<W> {
     out: W,
+    form: Form,
     buffer: Vec<u8>,
-    /// `,"topic":"…"`, the same in every line.
-    topic: Vec<u8>,
+    topic: String,
+    /// `,"topic":"…"`, the same in every line of JSON.
+    prefix: Vec<u8>,
     /// The first error of writing; nothing is written after it.
     error: Option<io::Error>,
 }
@@ -170,13 +185,15 @@ struct Lines<W> {
 const WRITE_BYTES: usize = 64 << 10;
 
 impl<W: Write> Lines<W> {
-    fn new(out: W, topic: &str) -> Lines<W> {
+    fn new(out: W, form: Form, topic: &str) -> Lines<W> {
         let mut prefix = b",\"topic\":".to_vec();
         json::string(&mut prefix, topic);
         Lines {
             out,
+            form,
             buffer: Vec::with_capacity(WRITE_BYTES + 1_024),
-            topic: prefix,
+            topic: topic.to_owned(),
+            prefix,
             error: None,
         }
     }
@@ -184,10 +201,22 @@ impl<W: Write> Lines<W> {
     fn begin(&mut self, line: u64) {
         self.buffer.extend_from_slice(b"{\"line\":");
         json::integer(&mut self.buffer, line.cast_signed());
-        self.buffer.extend_from_slice(&self.topic);
+        self.buffer.extend_from_slice(&self.prefix);
     }
 
     fn acked(&mut self, line: u64, partition: i32, offset: Option<i64>, timestamp_ms: i64) {
+        if let Form::Template(template) = &self.form {
+            let place = Place {
+                line,
+                topic: &self.topic,
+                partition,
+                offset,
+                timestamp_ms,
+            };
+            template.write(&place, &mut self.buffer);
+            self.write_if_full();
+            return;
+        }
         self.begin(line);
         self.buffer.extend_from_slice(b",\"partition\":");
         json::integer(&mut self.buffer, i64::from(partition));
@@ -203,6 +232,9 @@ impl<W: Write> Lines<W> {
     }
 
     fn failed(&mut self, line: u64, error: &str, persistence: &str) {
+        if matches!(self.form, Form::Template(_)) {
+            return;
+        }
         self.begin(line);
         self.buffer.extend_from_slice(b",\"error\":");
         json::string(&mut self.buffer, error);
@@ -213,6 +245,10 @@ impl<W: Write> Lines<W> {
 
     fn end_line(&mut self) {
         self.buffer.extend_from_slice(b"}\n");
+        self.write_if_full();
+    }
+
+    fn write_if_full(&mut self) {
         if self.buffer.len() >= WRITE_BYTES {
             self.flush();
         }
@@ -251,7 +287,7 @@ mod tests {
 
     #[test]
     fn lines_are_json() {
-        let mut lines = Lines::new(Vec::new(), "a\"b");
+        let mut lines = Lines::new(Vec::new(), Form::Json, "a\"b");
         lines.acked(1, 3, Some(i64::MAX), 1_700_000_000_000);
         lines.acked(2, 0, None, -1);
         lines.failed(3, "no \"way\"\n", "not persisted");
@@ -292,7 +328,7 @@ mod tests {
             (io::ErrorKind::StorageFull, true),
         ] {
             let counters = Arc::new(Counters::default());
-            let out = Some((Full(100, kind), "t"));
+            let out = Some((Full(100, kind), Form::Json, "t"));
             let reporter = Reporter::new(out, Arc::clone(&counters), Console::silent(), 5);
             let (chunks, receiver) = sync_channel(2);
             let (memory, _returned) = sync_channel(2);

@@ -2,6 +2,7 @@
 
 mod broker;
 mod config;
+mod formats;
 mod perf;
 mod produce;
 mod real;
