@@ -103,6 +103,9 @@ pub(crate) fn proves_not_ended(code: ErrorCode) -> bool {
             | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
             | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
             | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+            // Something else is under way for the id, be it an earlier attempt or a successor's transaction; a real
+            // coordinator answers this even to a producer that it has fenced.
+            | ErrorCode::CONCURRENT_TRANSACTIONS
             | ErrorCode::UNSUPPORTED_VERSION
             | ErrorCode::UNKNOWN_PRODUCER_ID
     )

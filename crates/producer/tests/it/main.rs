@@ -1,7 +1,9 @@
 //! The producer against a cluster in memory, over real sockets.
 
+mod exactly_once;
 mod faults;
 mod life;
+mod real;
 mod records;
 mod support;
 mod transactions;

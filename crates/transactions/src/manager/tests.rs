@@ -328,6 +328,36 @@ fn a_fenced_commit_is_fatal_for_ever_and_known_not_to_be_committed() {
 }
 
 #[test]
+fn what_an_attempt_leaves_open_a_later_answer_does_not_close() {
+    // By itself this answer leaves nothing open: a real coordinator gives it to a producer that it has fenced, while its
+    // successor commits.
+    for (first, unknown) in [
+        (Some(ErrorCode::CONCURRENT_TRANSACTIONS), false),
+        (Some(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS), false),
+        (Some(ErrorCode::COORDINATOR_NOT_AVAILABLE), true),
+        (Some(ErrorCode::NOT_COORDINATOR), true),
+        (None, true),
+    ] {
+        let mut script = Script::open(2);
+        script.manager.commit().expect("legal");
+        script.manager.handle_drained(false);
+        match first {
+            Some(code) => drop(script.end(code, 0)),
+            None => script.lose(),
+        }
+        if unknown {
+            script.find_coordinator();
+        }
+        script.end(ErrorCode::PRODUCER_FENCED, 0);
+        let error = script.failure(Call::Commit);
+        assert!(
+            error.is_fatal() && error.outcome_unknown == unknown,
+            "{first:?}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_failed_record_makes_the_commit_fail() {
     for level in [1, 2] {
         let mut script = Script::open(level);
