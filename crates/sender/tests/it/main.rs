@@ -6,5 +6,6 @@ mod isolation;
 mod metadata;
 mod partitioning;
 mod refused;
+mod transactions;
 mod trouble;
 mod world;

@@ -142,6 +142,9 @@ impl World {
             range(ApiKey::PRODUCE, PRODUCE_VERSION),
             range(ApiKey::METADATA, METADATA_VERSION),
             range(ApiKey::INIT_PRODUCER_ID, 5),
+            range(ApiKey::FIND_COORDINATOR, 6),
+            range(ApiKey::ADD_PARTITIONS_TO_TXN, 5),
+            range(ApiKey::END_TXN, 5),
         ];
         self.sender.handle_ready(node, versions, self.now());
     }
