@@ -8,7 +8,7 @@ use crate::node::{Node, NodeState};
 use crate::producer_state::ProducerStates;
 use crate::replication::LeaderChange;
 use crate::timer::Timer;
-use crate::topic::{self, Partition, TopicKey};
+use crate::topic::{self, NO_LEADER, Partition, TopicKey};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::wire::Uuid;
 use std::fmt;
@@ -183,7 +183,7 @@ impl Cluster {
                 partition.leader = alive[0];
                 partition.isr = alive;
             } else {
-                partition.leader = topic::NO_LEADER;
+                partition.leader = NO_LEADER;
             }
         }
     }
@@ -453,8 +453,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes a follower out of sync, or back in, as when it is slow. The leader is always in sync, and what is dead or
-    /// holds no replica never is.
+    /// Takes a follower out of sync, or back in, as when it is slow. The leader is always in sync, what is dead or holds no
+    /// replica never is, and nothing changes while nobody leads.
     ///
     /// # Errors
     ///
@@ -468,7 +468,7 @@ impl Cluster {
     ) -> Result<(), Unknown> {
         let alive = self.nodes.get(&broker).is_some_and(Node::is_alive);
         let (key, state) = self.named_partition(topic, partition)?;
-        if state.leader != broker {
+        if state.leader != broker && state.leader != NO_LEADER {
             state.isr.retain(|&id| id != broker);
             if in_sync && alive && state.replicas.contains(&broker) {
                 state.isr.push(broker);

@@ -169,6 +169,11 @@ impl Cluster {
         ))
     }
 
+    /// The broker that coordinates a transactional id or group; `None` if every broker is down.
+    pub fn coordinator(&self, key: &str) -> Option<i32> {
+        self.coordinator_of(key)
+    }
+
     /// The offset that a group has committed for a partition.
     pub fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let group = self.groups.find(group)?;

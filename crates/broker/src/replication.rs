@@ -132,6 +132,10 @@ impl Cluster {
         if let Some(offset) = keeps {
             self.truncate(topic, index, offset);
         }
+        if old == NO_LEADER {
+            // Whoever came back while nobody led could not follow anybody.
+            self.rejoin(topic, index);
+        }
         self.refetch(topic, index);
         self.leader_changed(topic, index);
         if leader != NO_LEADER {

@@ -97,12 +97,30 @@ fn a_leader_that_nobody_replaced_comes_back_with_its_log() {
     in_sync(&mut core, 3, false);
     produce(&mut core, 1, 0, &Batch::idempotent((9, 0), 0, 2));
     core.cluster.kill_broker(1).expect("broker 1");
-    assert_eq!(state(&core, 0).leader, -1);
+    in_sync(&mut core, 1, false);
+    in_sync(&mut core, 2, true);
+    assert_eq!((state(&core, 0).leader, state(&core, 0).in_sync), (-1, vec![1]));
     core.cluster.start_broker(1).expect("broker 1");
     assert_eq!((state(&core, 0).leader, state(&core, 0).log_end), (1, 2));
     core.connect(1);
     let again = produce(&mut core, -1, 0, &Batch::idempotent((9, 0), 0, 2));
     assert_eq!((again.error_code, again.base_offset), (0, 0), "a duplicate");
+}
+
+#[test]
+fn a_broker_that_comes_back_before_the_election_follows_the_new_leader() {
+    let mut config = config_min_two();
+    config.election_delay = Duration::from_millis(100);
+    let mut core = Core::new(config);
+    in_sync(&mut core, 3, false);
+    core.cluster.kill_broker(1).expect("broker 1");
+    core.cluster.start_broker(1).expect("broker 1");
+    assert_eq!((state(&core, 0).leader, state(&core, 0).in_sync), (-1, vec![2]));
+    core.advance(Duration::from_millis(100));
+    assert_eq!(
+        (state(&core, 0).leader, state(&core, 0).in_sync),
+        (2, vec![1, 2, 3])
+    );
 }
 
 #[test]
