@@ -61,6 +61,9 @@ impl Cluster {
         let Some(partition) = self.topics.partition_mut(topic, index) else {
             return;
         };
+        if partition.leader == NO_LEADER {
+            return;
+        }
         if partition.isr.len() <= 1 {
             // Nobody is left who could lack anything.
             partition.replicating.clear();
@@ -180,8 +183,14 @@ impl Cluster {
             return;
         };
         partition.replicating.clear();
-        if partition.leader != NO_LEADER && partition.replicated < partition.log.log_end() {
+        if partition.leader == NO_LEADER {
+            return;
+        }
+        if partition.replicated < partition.log.log_end() {
             self.grown(topic, index);
+        } else {
+            // More replicas may be in sync than before.
+            self.advance(topic, index);
         }
     }
 

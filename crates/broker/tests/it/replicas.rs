@@ -124,6 +124,20 @@ fn a_broker_that_comes_back_before_the_election_follows_the_new_leader() {
 }
 
 #[test]
+fn who_waits_to_be_elected_has_not_got_what_only_the_lost_leader_had() {
+    let mut config = config_min_two();
+    config.election_delay = Duration::from_millis(100);
+    let mut core = Core::new(config);
+    in_sync(&mut core, 3, false);
+    core.cluster.hold_replication("t", 0, true).expect("a partition");
+    produce(&mut core, 1, 0, &Batch::plain(2));
+    core.cluster.kill_broker(1).expect("broker 1");
+    core.cluster.hold_replication("t", 0, false).expect("a partition");
+    core.advance(Duration::from_millis(100));
+    assert_eq!((state(&core, 0).leader, state(&core, 0).log_end), (2, 0));
+}
+
+#[test]
 fn what_every_replica_has_survives_its_leader_also_above_the_high_watermark() {
     let mut core = Core::new(config_min_two());
     core.cluster
