@@ -18,7 +18,7 @@
 //!
 //! - Producing as a 4.3 broker does: Produce 3 to 13, validation of every batch and record, producer ids with their window
 //!   of five batches, transactions under both protocols (KIP-890), leader hints, LogAppendTime, min.insync.replicas.
-//! - Enough of the rest that kcat, Java's tools and other clients work unmodified: metadata, topics and their
+//! - Enough of the rest that kcat, Java's tools, rdkafka and franz-go work unmodified: metadata, topics and their
 //!   configuration, Fetch with read_committed, offsets by timestamp, groups of the classic protocol.
 //! - It [poses](Pose) as older releases: 2.1, 2.8, 3.9 and 4.0.
 //! - [Faults](Fault) on request, each by API, broker, connection, topic, partition and the n-th request: errors, delays,

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-fn missing(what: &str) {
+pub(crate) fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI is set, and {what}");
     println!("SKIPPED: {what}");
 }
@@ -42,7 +42,7 @@ fn cluster(pose: Pose) -> TestCluster {
 }
 
 /// Runs a program to its end; what it prints.
-fn run(command: &mut Command, input: &str) -> String {
+pub(crate) fn run(command: &mut Command, input: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ mod clients;
 mod differential;
 mod differential_rest;
 mod faults;
+mod foreign;
 mod groups;
 mod hostile;
 mod link;
