@@ -21,6 +21,9 @@ const MESSAGE_BYTES_MAX: usize = 96;
 /// APIs of a producer, and some whose messages are built in an unusual way; for headers and data the place in the list.
 const KEYS: [u16; 12] = [0, 1, 3, 10, 18, 22, 24, 26, 36, 55, 68, 80];
 
+/// How the names of inputs begin that a fuzzer found: they stay.
+const FOUND: &str = "found-";
+
 type Corpus = BTreeMap<String, Vec<u8>>;
 
 fn main() -> io::Result<()> {
@@ -34,12 +37,19 @@ fn main() -> io::Result<()> {
         ("batch_build", unstructured(&[120, 400])),
         ("partitioning", unstructured(&[100, 600])),
         ("session", session()),
+        ("broker", unstructured(&[300, 1_200])),
     ];
     for (target, inputs) in corpora {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::create_dir_all(&folder)?,
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let found = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(FOUND));
+            if !found {
+                fs::remove_file(path)?;
+            }
         }
         for (name, input) in inputs {
             fs::write(folder.join(name), input)?;

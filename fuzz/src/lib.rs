@@ -8,6 +8,7 @@
 //! simple enough to be believed say the same.
 
 pub mod batch_build;
+pub mod broker;
 pub mod codec_roundtrip;
 pub mod decompress;
 pub mod frames;
@@ -24,8 +25,9 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("batch_build", batch_build::run),
+    ("broker", broker::run),
     ("codec_roundtrip", codec_roundtrip::run),
     ("decompress", decompress::run),
     ("frames", frames::run),
