@@ -243,7 +243,8 @@ impl TransactionManager {
     /// A batch for this partition waits: under protocol 1 the partition has to be added before. True if the batch may be
     /// sent now.
     pub fn want_partition(&mut self, topic: &Arc<str>, partition: i32) -> bool {
-        if !matches!(self.state, State::Open | State::Committing) {
+        // Once it is drained there is no batch of it.
+        if !matches!(self.state, State::Open | State::Committing) || self.drained {
             return false;
         }
         if self.protocol == Protocol::V2 {
@@ -324,11 +325,13 @@ impl TransactionManager {
         if next == self.state {
             return;
         }
+        if self.maybe_ended {
+            // It may be committed, so nobody may be told to abort it.
+            return self.kill(error);
+        }
         self.state = next;
-        let error = TransactionError {
-            outcome_unknown: self.maybe_ended,
-            ..error
-        };
+        // The abort will ask for it again.
+        self.drained = false;
         self.trouble = Some(error.clone());
         self.resolve(Err(error.clone()));
         self.drop_unasked(&error);

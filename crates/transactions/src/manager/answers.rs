@@ -53,6 +53,7 @@ impl TransactionManager {
             }
         }
         self.back_off(None, now);
+        self.end_if_empty();
     }
 
     /// This broker cannot be reached. If it is a coordinator, it is looked for anew.

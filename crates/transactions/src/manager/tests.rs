@@ -461,6 +461,73 @@ fn what_may_have_been_added_is_settled_before_the_abort() {
 }
 
 #[test]
+fn a_request_that_is_lost_while_an_empty_transaction_is_aborted_holds_nothing_up() {
+    let mut script = Script::ready(2);
+    script.manager.begin().expect("legal");
+    let offsets = vec![GroupOffset::new("in", 0, 1)];
+    script
+        .manager
+        .send_offsets(offsets, GroupMetadata::new("g"))
+        .expect("legal");
+    let taken = script.take_of(ApiKey::FIND_COORDINATOR);
+    assert_eq!(taken.target, Target::Any);
+    script.manager.abort().expect("legal");
+    script.manager.handle_drained(false);
+    script.manager.handle_no_answer(script.now);
+    assert_eq!(script.outcome(Call::Abort), Some(Ok(())));
+}
+
+#[test]
+fn an_empty_commit_that_fails_when_it_is_drained_can_be_aborted() {
+    let mut script = Script::ready(2);
+    script.manager.begin().expect("legal");
+    let offsets = vec![GroupOffset::new("in", 0, 1)];
+    script
+        .manager
+        .send_offsets(offsets, GroupMetadata::new("g"))
+        .expect("legal");
+    script.manager.commit().expect("legal");
+    script.manager.handle_drained(false);
+    let taken = script.take_of(ApiKey::FIND_COORDINATOR);
+    let answer = FindCoordinatorResponse {
+        coordinators: vec![FoundCoordinator {
+            error_code: ErrorCode::GROUP_AUTHORIZATION_FAILED.0,
+            ..FoundCoordinator::default()
+        }],
+        ..FindCoordinatorResponse::default()
+    };
+    script.answer(&taken, &answer);
+    assert!(script.failure(Call::Commit).is_abortable());
+    script.manager.abort().expect("legal");
+    assert!(script.manager.wants_drain());
+    script.manager.handle_drained(false);
+    assert_eq!(script.outcome(Call::Abort), Some(Ok(())));
+}
+
+#[test]
+fn what_may_be_committed_is_never_to_be_aborted() {
+    for code in [ErrorCode::TRANSACTION_ABORTABLE, ErrorCode::UNKNOWN_PRODUCER_ID] {
+        for (lost, fatal) in [(false, false), (true, true)] {
+            let mut script = Script::open(2);
+            script.manager.commit().expect("legal");
+            script.manager.handle_drained(false);
+            if lost {
+                script.lose();
+                script.find_coordinator();
+            }
+            script.end(code, 0);
+            let error = script.failure(Call::Commit);
+            assert_eq!(
+                (error.is_fatal(), error.outcome_unknown),
+                (fatal, fatal),
+                "{code}: {error}"
+            );
+            assert_eq!(script.manager.abort().is_err(), fatal);
+        }
+    }
+}
+
+#[test]
 fn coordinator_moves_are_followed_at_each_request() {
     for code in [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE] {
         let mut script = Script::new(1);
