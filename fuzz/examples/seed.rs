@@ -32,6 +32,8 @@ fn main() -> io::Result<()> {
         ("wire", wire()),
         ("frames", frames()),
         ("decompress", decompress()),
+        ("cli_envelope", cli_envelope()),
+        ("cli_layout", cli_layout()),
         ("codec_roundtrip", codec_roundtrip()),
         ("records", records()),
         ("batch_build", unstructured(&[120, 400])),
@@ -186,6 +188,48 @@ fn decompress() -> Corpus {
         }
     }
     corpus
+}
+
+/// What kcat prints, and what it does not.
+fn cli_envelope() -> Corpus {
+    let lines: [(&str, &[u8]); 4] = [
+        ("kcat", b"{\"topic\":\"a\",\"partition\":3,\"offset\":7,\"tstype\":\"create\",\"ts\":1700000000000,\"broker\":1,\"headers\":[\"h\",\"v\",\"n\",null],\"key\":\"k\",\"payload\":\"v\\u0000\\/\\n\"}"),
+        ("nulls", b"{\"key\":null,\"payload\":null,\"ts\":5,\"tstype\":\"unknown\",\"partition\":-1}"),
+        ("bytes", b"{\"payload\":\"\xff\xfe\\\"\x80\",\"key\":\"\xc3\\ud83d\\ude00\"}"),
+        ("wrong", b"{\"payload\":{\"a\":[1,2.5e3,true]},\"value\":\"x\"}"),
+    ];
+    lines.map(|(name, line)| (name.to_owned(), line.to_vec())).into()
+}
+
+/// A layout of each kind, with input for it.
+fn cli_layout() -> Corpus {
+    let layouts: [(&str, &str, &[u8]); 6] = [
+        ("lines", "%k %v\\n", b"a b\n c\nd e"),
+        (
+            "lengths",
+            "%K{byte}%V{big16}%k%v",
+            b"\x01\x00\x02abc\x00\x00\x01x",
+        ),
+        (
+            "headers",
+            "%k %p %d %H %h{%k=%v;}%v\\n",
+            b"key 0 1700000000000 2 h=v;g=;value one\n",
+        ),
+        ("codes", "%k{hex}:%v{base64}\\n", b"00ff:aGk=\n:\n"),
+        (
+            "nested",
+            "%H{hex4}%h{%K{little32}%k{hex}%V{3}%v}<%V%%%v>",
+            b"1\x02\x00\x00\x0061vvv<2%ab>",
+        ),
+        ("template", "%i:%t-%p@%o %d%%%{\\x41\\n", b""),
+    ];
+    let input = |text: &str, bytes: &[u8]| {
+        let length = u8::try_from(text.len()).expect("short");
+        [&[length, 3], text.as_bytes(), bytes].concat()
+    };
+    layouts
+        .map(|(name, text, bytes)| (name.to_owned(), input(text, bytes)))
+        .into()
 }
 
 fn codec_roundtrip() -> Corpus {

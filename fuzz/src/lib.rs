@@ -9,6 +9,8 @@
 
 pub mod batch_build;
 pub mod broker;
+pub mod cli_envelope;
+pub mod cli_layout;
 pub mod codec_roundtrip;
 pub mod decompress;
 pub mod frames;
@@ -25,9 +27,11 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     ("batch_build", batch_build::run),
     ("broker", broker::run),
+    ("cli_envelope", cli_envelope::run),
+    ("cli_layout", cli_layout::run),
     ("codec_roundtrip", codec_roundtrip::run),
     ("decompress", decompress::run),
     ("frames", frames::run),

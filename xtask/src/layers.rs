@@ -49,6 +49,12 @@ const LAYERS: &[Layer] = &[
         io: Io::Never,
     },
     Layer {
+        package: "ottla-formats",
+        may_use: &[],
+        tests_may_use: &[],
+        io: Io::Never,
+    },
+    Layer {
         package: "ottla-partitioning",
         may_use: &[],
         tests_may_use: &[],
@@ -128,7 +134,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ottla-cli",
-        may_use: &["ottla", "ottla-broker", "ottla-time"],
+        may_use: &["ottla", "ottla-broker", "ottla-formats", "ottla-time"],
         tests_may_use: &[],
         io: Io::Free,
     },

@@ -2,10 +2,10 @@
 
 use super::payload::Payloads;
 use crate::connection::{Connection, property};
-use crate::escape::delimiter;
 use crate::exit::Failure;
 use clap::{ArgGroup, Args};
 use ottla::config::ConfigBuilder;
+use ottla_formats::escape::delimiter;
 #[cfg(feature = "plot")]
 use std::path::Path;
 use std::path::PathBuf;

@@ -84,7 +84,7 @@ impl Payloads {
             Kind::Listed(values) => &values[self.random.usize(..values.len())],
             Kind::Monotonic => {
                 self.buffer.clear();
-                crate::json::integer(&mut self.buffer, number.cast_signed());
+                ottla_formats::json::integer(&mut self.buffer, number.cast_signed());
                 &self.buffer
             }
             Kind::Random => {

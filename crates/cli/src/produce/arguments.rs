@@ -2,12 +2,12 @@
 
 use super::report::Form;
 use crate::connection::Connection;
-use crate::escape::{delimiter, unescape};
 use crate::exit::Failure;
-use crate::layout::Layout;
-use crate::template::Template;
 use clap::{Args, ValueEnum};
 use ottla::config::{Codec, ConfigBuilder, Origin};
+use ottla_formats::escape::{delimiter, unescape};
+use ottla_formats::layout::Layout;
+use ottla_formats::template::Template;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'D', long, value_name = "DELIMITER", value_parser = bytes_not_empty, allow_hyphen_values = true)]
     record_delimiter: Option<Bytes>,
 
-    /// The key of every record; one that is read with -K wins
+    /// The key of every record; one that is read wins
     #[arg(short = 'k', long, value_name = "KEY", allow_hyphen_values = true)]
     pub(super) key: Option<String>,
 

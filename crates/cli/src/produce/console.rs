@@ -3,7 +3,7 @@
 use super::report::Counters;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ pub(super) struct Console {
 const TICK: Duration = Duration::from_millis(100);
 
 impl Console {
-    /// A bar, if standard error is a terminal and nobody asked for quiet. `bytes` is the size of the input, if known.
-    pub(super) fn new(quiet: bool, bytes: Option<u64>, counters: &Arc<Counters>) -> Console {
-        let bar = if quiet {
+    /// A bar, if standard error is a terminal and nobody asked for quiet. `bytes` is the size of the input, if known;
+    /// `lines` says that lines go to standard output, which would tear a bar on the same terminal.
+    pub(super) fn new(quiet: bool, bytes: Option<u64>, lines: bool, counters: &Arc<Counters>) -> Console {
+        let bar = if quiet || (lines && std::io::stdout().is_terminal()) {
             ProgressBar::hidden()
         } else {
             ProgressBar::with_draw_target(bytes, target())
@@ -83,9 +84,10 @@ fn target() -> ProgressDrawTarget {
 
 fn style(known: bool, counters: Arc<Counters>) -> ProgressStyle {
     let template = if known {
-        "{bar:30} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left) {outcomes}"
+        // It fits a terminal of 80 columns.
+        "{bar:16} {percent:>3}% {bytes_per_sec}, {eta} left, {outcomes}"
     } else {
-        "{spinner} {bytes} read ({bytes_per_sec}) {outcomes}"
+        "{spinner} {bytes} read ({bytes_per_sec}), {outcomes}"
     };
     // The templates are constant; the plain bar only stands in for one that could not be read.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -94,7 +96,7 @@ fn style(known: bool, counters: Arc<Counters>) -> ProgressStyle {
         move |state: &ProgressState, out: &mut dyn fmt::Write| {
             let (acked, failed) = (counters.acked(), counters.failed());
             let seconds = state.elapsed().as_secs_f64().max(0.001);
-            let _ = write!(out, "{acked} acknowledged ({:.0}/s)", acked as f64 / seconds);
+            let _ = write!(out, "{acked} acked ({:.0}/s)", acked as f64 / seconds);
             if failed > 0 {
                 let _ = write!(out, ", {failed} failed");
             }

@@ -5,12 +5,12 @@ use super::console::Console;
 use super::input::{Input, records};
 
 use super::report::{CHUNK_RECORDS, Sent};
-use crate::envelope;
-use crate::fields::Fields;
 use crate::interrupt::Interrupt;
 use crate::pace::Pace;
 use crate::park::Parker;
 use ottla::{Producer, Record, Topic};
+use ottla_formats::envelope;
+use ottla_formats::fields::Fields;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Reading: big blocks that end where a record ends.
 
 use super::arguments::Source;
-use crate::fields::Fields;
-use crate::layout::{Found, Layout};
+use ottla_formats::fields::Fields;
+use ottla_formats::layout::{Found, Layout};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};

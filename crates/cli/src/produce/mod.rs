@@ -64,10 +64,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })?;
 
     let counters = Arc::new(Counters::default());
-    let console = Console::new(arguments.quiet, input_bytes, &counters);
+    let form = arguments.report_form();
+    let console = Console::new(arguments.quiet, input_bytes, form.is_some(), &counters);
     let (chunk_sender, chunks) = sync_channel(CHUNKS_WAITING_MAX);
     let (used_sender, used) = sync_channel(CHUNKS_WAITING_MAX);
-    let form = arguments.report_form();
     let out = form.map(|form| (io::stdout(), form, topic_name.as_str()));
     let reporter = Reporter::new(out, Arc::clone(&counters), console.clone(), record_bytes_max);
     let reporter = spawn("reporter", move || reporter.run(&chunks, &used_sender))?;

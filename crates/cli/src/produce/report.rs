@@ -1,10 +1,10 @@
 //! Outcomes, in the order of the input: counted, and told.
 
 use super::console::Console;
-use crate::json;
 use crate::park::Parker;
-use crate::template::{Place, Template};
 use ottla::{Delivery, Error, RecordMetadata};
+use ottla_formats::json;
+use ottla_formats::template::{Place, Template};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 //! The lines of JSON, as `org.apache.kafka.tools.VerifiableProducer` of 4.3.1 prints them.
 
 use super::values::Values;
-use crate::json;
 use crate::outcomes::Outcome;
 use ottla::{Error, ErrorCode};
+use ottla_formats::json;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Escapes in the flags that take bytes.
 
 /// The bytes that `text` stands for: `\n`, `\r`, `\t`, `\0`, `\\` and `\xHH`.
-pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
+pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -37,7 +37,7 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// [`unescape`], for what must not be empty.
-pub(crate) fn delimiter(text: &str) -> Result<Vec<u8>, String> {
+pub fn delimiter(text: &str) -> Result<Vec<u8>, String> {
     match unescape(text)? {
         bytes if bytes.is_empty() => Err("must not be empty".to_owned()),
         bytes => Ok(bytes),

@@ -1,7 +1,7 @@
 //! Lines of JSON, written by hand: they are made for each record.
 
 /// Appends a whole number.
-pub(crate) fn integer(out: &mut Vec<u8>, value: i64) {
+pub fn integer(out: &mut Vec<u8>, value: i64) {
     // The digits of 2^63 and a sign.
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -22,7 +22,7 @@ pub(crate) fn integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a string with its quotes, escaped where JSON asks for it.
-pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for &byte in text.as_bytes() {
         match byte {
