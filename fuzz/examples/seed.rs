@@ -39,6 +39,7 @@ fn main() -> io::Result<()> {
         ("batch_build", unstructured(&[120, 400])),
         ("partitioning", unstructured(&[100, 600])),
         ("session", session()),
+        ("transactions", unstructured(&[300, 1_000])),
         ("broker", unstructured(&[300, 1_200])),
     ];
     for (target, inputs) in corpora {

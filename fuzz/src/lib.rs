@@ -19,6 +19,7 @@ pub mod messages;
 pub mod partitioning;
 pub mod records;
 pub mod session;
+pub mod transactions;
 pub mod wire;
 
 pub use memory::within;
@@ -27,7 +28,7 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("batch_build", batch_build::run),
     ("broker", broker::run),
     ("cli_envelope", cli_envelope::run),
@@ -39,5 +40,6 @@ pub const TARGETS: [Target; 12] = [
     ("partitioning", partitioning::run),
     ("records", records::run),
     ("session", session::run),
+    ("transactions", transactions::run),
     ("wire", wire::run),
 ];

@@ -254,7 +254,7 @@ impl World {
             10 if value < 16 => self.manager.handle_unreachable(1, self.now),
             10 => self.garbage(value),
             // Trouble on the way.
-            11 => self.lose(value % 2 == 0),
+            11 => self.lose(value.is_multiple_of(2)),
             12 if value < 64 => self.fault(ErrorCode(
                 [14, 15, 16, 51, 120, -1, 53, 59][usize::from(value) % 8],
             )),
