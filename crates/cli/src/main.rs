@@ -16,6 +16,7 @@ mod perf;
 mod produce;
 mod queue;
 mod shell;
+mod transactions;
 mod verifiable;
 
 use arguments::{Command, Program};

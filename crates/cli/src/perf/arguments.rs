@@ -4,7 +4,7 @@ use super::payload::Payloads;
 use crate::connection::{Connection, property};
 use crate::exit::Failure;
 use clap::{ArgGroup, Args};
-use ottla::config::ConfigBuilder;
+use ottla::config::{ConfigBuilder, Origin};
 use ottla_formats::escape::delimiter;
 #[cfg(feature = "plot")]
 use std::path::Path;
@@ -85,12 +85,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     print_metrics: bool,
 
-    /// Send in transactions of this id (there are none yet)
+    /// Send in transactions of this id; it wins over transactional.id of the configuration
     #[arg(long, value_name = "ID")]
     transactional_id: Option<String>,
 
-    /// Commit a transaction after so long (there are none yet)
-    #[arg(long, value_name = "MILLISECONDS")]
+    /// Commit each transaction after so long [default: 3000, if there are transactions]; without an id one is made up
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     transaction_duration_ms: Option<u64>,
 
     /// Draw throughput and latency over time into this file
@@ -99,24 +99,20 @@ pub(crate) struct Arguments {
     plot: Option<PathBuf>,
 }
 
+/// As in Java's tool.
+const TRANSACTION_DURATION: Duration = Duration::from_secs(3);
+
+fn has_transactional_id(builder: &ConfigBuilder) -> bool {
+    let settings = builder.check().settings;
+    let mut settings = settings.iter();
+    settings.any(|setting| setting.definition().name == "transactional.id" && setting.origin().is_some())
+}
+
 impl Arguments {
     /// Refuses what does nothing yet, and what contradicts itself.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let without = [
-            ("--print-metrics", self.print_metrics, "metrics"),
-            (
-                "--transactional-id",
-                self.transactional_id.is_some(),
-                "transactions",
-            ),
-            (
-                "--transaction-duration-ms",
-                self.transaction_duration_ms.is_some(),
-                "transactions",
-            ),
-        ];
-        if let Some((flag, _, what)) = without.iter().find(|(_, given, _)| *given) {
-            return Err(Failure::usage(format!("{flag}: the program has no {what} yet")));
+        if self.print_metrics {
+            return Err(Failure::usage("--print-metrics: the program has no metrics yet"));
         }
         if self.warmup_records() >= self.num_records {
             return Err(Failure::usage(
@@ -131,8 +127,27 @@ impl Arguments {
         let defaults = ConfigBuilder::new().set("client.id", "perf-producer-client");
         let files = self.producer_config.as_slice();
         let more: Vec<_> = self.producer_props.iter().chain(&self.command_property).collect();
-        self.connection
-            .builder_over(defaults, files, "--command-property", &more)
+        let mut builder = self
+            .connection
+            .builder_over(defaults, files, "--command-property", &more)?;
+        let made_up = || {
+            // As Java's tool does where only the duration is given.
+            let random = fastrand::u128(..);
+            format!("performance-producer-{random:032x}")
+        };
+        if let Some(id) = &self.transactional_id {
+            builder = builder.set_from("transactional.id", id, Origin::Flag("--transactional-id"));
+        } else if self.transaction_duration_ms.is_some() && !has_transactional_id(&builder) {
+            let flag = Origin::Flag("--transaction-duration-ms");
+            builder = builder.set_from("transactional.id", made_up(), flag);
+        }
+        Ok(builder)
+    }
+
+    /// How long a transaction is open.
+    pub(super) fn transaction_duration(&self) -> Duration {
+        self.transaction_duration_ms
+            .map_or(TRANSACTION_DURATION, Duration::from_millis)
     }
 
     pub(super) fn payloads(&self) -> Result<Payloads, Failure> {

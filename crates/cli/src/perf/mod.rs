@@ -20,6 +20,7 @@ use crate::outcomes::{self, OutcomeSender};
 use crate::pace::Pace;
 use crate::park::Parker;
 use crate::queue::{Queued, queue};
+use crate::transactions::Transactions;
 use ottla::{Error, Producer, Record};
 use payload::Payloads;
 #[cfg(feature = "plot")]
@@ -55,6 +56,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tell(&mut io::stdout(), &line)?;
     }
 
+    let parker = Parker::new();
+    let mut sending = Sending {
+        producer: &producer,
+        interrupt: &interrupt,
+        parker: &parker,
+        transactions: Transactions::of(&producer, &parker),
+    };
+    if let Some(transactions) = &mut sending.transactions {
+        transactions.init().map_err(Failure::delivery)?;
+    }
     let start = Instant::now();
     let mut results = Results::new(arguments, start);
     let (sender, reporter) = outcomes::spawn("statistics", move |receiver| {
@@ -67,22 +78,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         results
     })
     .map_err(|error| Failure::delivery(format!("cannot start a thread: {error}")))?;
-    let parker = Parker::new();
-    send(
-        arguments,
-        &producer,
-        &mut payloads,
-        &interrupt,
-        &parker,
-        sender,
-        start,
-    );
+    let sent = sending.run(arguments, &mut payloads, sender, start);
     parker.wait(producer.flush());
     let results = reporter
         .join()
         .map_err(|_| Failure::delivery("the statistics ended early, which is a defect"))?;
     parker.wait(producer.close(close_timeout));
     results.finish(arguments)?;
+    sent.map_err(|error| Failure::delivery(format!("a transaction failed: {error}")))?;
     Ok(ExitCode::from(match interrupt.signal() {
         Some(signal) => interrupt::exit_code(signal),
         None if results.failed > 0 => exit::DELIVERY,
@@ -97,42 +100,71 @@ struct Sent {
     steady_state: bool,
 }
 
-fn send(
-    arguments: &Arguments,
-    producer: &Producer,
-    payloads: &mut Payloads,
-    interrupt: &Interrupt,
-    parker: &Parker,
-    mut outcomes: OutcomeSender<Sent>,
-    start: Instant,
-) {
-    let topic = producer.topic(&arguments.topic);
-    // Java's throttle at 0 waits for ever; a rate this low comes to the same.
-    let rate = (arguments.throughput >= 0.0).then(|| arguments.throughput.max(f64::MIN_POSITIVE));
-    let mut pace = Pace::new(rate, None, start);
-    let warmup = arguments.warmup_records();
-    for number in 0..arguments.num_records {
-        if let Some(pace) = &mut pace {
-            let due = pace.due(0);
-            if due > Instant::now() {
+/// The sending loop.
+struct Sending<'a> {
+    producer: &'a Producer,
+    interrupt: &'a Interrupt,
+    parker: &'a Parker,
+    transactions: Option<Transactions<'a>>,
+}
+
+impl Sending<'_> {
+    /// Sends all records. An error is one of a transaction.
+    fn run(
+        &mut self,
+        arguments: &Arguments,
+        payloads: &mut Payloads,
+        mut outcomes: OutcomeSender<Sent>,
+        start: Instant,
+    ) -> Result<(), Error> {
+        let topic = self.producer.topic(&arguments.topic);
+        // Java's throttle at 0 waits for ever; a rate this low comes to the same.
+        let rate = (arguments.throughput >= 0.0).then(|| arguments.throughput.max(f64::MIN_POSITIVE));
+        let mut pace = Pace::new(rate, None, start);
+        let warmup = arguments.warmup_records();
+        for number in 0..arguments.num_records {
+            if let Some(pace) = &mut pace {
+                let due = pace.due(0);
+                if due > Instant::now() {
+                    outcomes.hand_over();
+                    self.interrupt.wait_until(due);
+                }
+            }
+            if self.interrupt.signal().is_some() {
+                return self.abort();
+            }
+            if let Some(transactions) = &mut self.transactions {
+                transactions.begin()?;
+            }
+            let value = payloads.next(number);
+            let sent = Sent {
+                at: Instant::now(),
+                bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
+                steady_state: warmup > 0 && number >= warmup,
+            };
+            let record = Record::to(&topic).value(value);
+            match queue(self.producer, &record, self.parker, self.interrupt, || {
                 outcomes.hand_over();
-                interrupt.wait_until(due);
+            }) {
+                Queued::Delivery(delivery) => outcomes.queued(sent, delivery),
+                Queued::Refused(error) => outcomes.refused(sent, error),
+                Queued::Interrupted => return self.abort(),
+            }
+            if let Some(transactions) = &mut self.transactions
+                && transactions.lasts(arguments.transaction_duration())
+            {
+                outcomes.hand_over();
+                transactions.commit()?;
             }
         }
-        if interrupt.signal().is_some() {
-            return;
-        }
-        let value = payloads.next(number);
-        let sent = Sent {
-            at: Instant::now(),
-            bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
-            steady_state: warmup > 0 && number >= warmup,
-        };
-        let record = Record::to(&topic).value(value);
-        match queue(producer, &record, parker, interrupt, || outcomes.hand_over()) {
-            Queued::Delivery(delivery) => outcomes.queued(sent, delivery),
-            Queued::Refused(error) => outcomes.refused(sent, error),
-            Queued::Interrupted => return,
+        outcomes.hand_over();
+        self.transactions.as_mut().map_or(Ok(()), Transactions::commit)
+    }
+
+    fn abort(&mut self) -> Result<(), Error> {
+        match &mut self.transactions {
+            Some(transactions) => transactions.abort().map(drop),
+            None => Ok(()),
         }
     }
 }

@@ -101,6 +101,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     pub(super) max_bytes_rate: Option<f64>,
 
+    /// With -X transactional.id=ID: commit after so many records; without this all are one transaction. Ctrl-C and bad
+    /// input abort the one that is open
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) txn_records: Option<u64>,
+
     /// Print a line for each record, in the order of the input, when it is acknowledged or has failed
     #[arg(long, value_enum, value_name = "FORM")]
     output: Option<Output>,

@@ -4,10 +4,11 @@ use super::arguments::{Arguments, InputForm};
 use super::console::Console;
 use super::input::{Input, records};
 
-use super::report::{CHUNK_RECORDS, Sent};
+use super::report::{CHUNK_RECORDS, Counters, Sent};
 use crate::interrupt::Interrupt;
 use crate::pace::Pace;
 use crate::park::Parker;
+use crate::transactions::Transactions;
 use ottla::{Producer, Record, Topic};
 use ottla_formats::envelope;
 use ottla_formats::fields::Fields;
@@ -23,6 +24,8 @@ pub(super) enum Ended {
     InputFailed(String),
     /// A record could not be queued, and the next could not either.
     GivenUp,
+    /// A transaction could not be begun or committed.
+    TransactionFailed(String),
 }
 
 /// A person who waits longer than this wants to know for what.
@@ -36,8 +39,10 @@ pub(super) struct Feed<'a> {
     interrupt: &'a Interrupt,
     parker: &'a Parker,
     console: &'a Console,
+    counters: &'a Counters,
     max_block: Duration,
     pace: Option<Pace>,
+    transactions: Option<Transactions<'a>>,
     left: u64,
     /// Lines so far.
     lines: u64,
@@ -62,6 +67,7 @@ impl<'a> Feed<'a> {
         interrupt: &'a Interrupt,
         parker: &'a Parker,
         console: &'a Console,
+        counters: &'a Counters,
         max_block: Duration,
         chunks: SyncSender<Vec<Sent>>,
         used: Receiver<Vec<Sent>>,
@@ -73,8 +79,10 @@ impl<'a> Feed<'a> {
             interrupt,
             parker,
             console,
+            counters,
             max_block,
             pace: Pace::new(arguments.rate, arguments.max_bytes_rate, Instant::now()),
+            transactions: Transactions::of(producer, parker),
             left: arguments.count.unwrap_or(u64::MAX),
             lines: 0,
             chunk: Vec::with_capacity(CHUNK_RECORDS),
@@ -106,7 +114,73 @@ impl<'a> Feed<'a> {
             }
         };
         self.hand_over();
-        ended
+        self.end_transaction(ended)
+    }
+
+    /// Commits what is open if all went well, and aborts it otherwise.
+    fn end_transaction(&mut self, ended: Ended) -> Ended {
+        let Some(transactions) = &mut self.transactions else {
+            return ended;
+        };
+        if !transactions.is_open() {
+            return ended;
+        }
+        let whole = matches!(ended, Ended::Whole) && self.interrupt.signal().is_none();
+        let failed = if whole {
+            transactions.commit().err()
+        } else {
+            self.counters.abort();
+            match transactions.abort() {
+                Ok(records) => {
+                    let committed = transactions.committed;
+                    self.console.note(&format!(
+                        "note: the transaction is aborted; readers of committed records do not see its {records} \
+                         records ({committed} were committed before)"
+                    ));
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        };
+        match failed {
+            Some(error) if whole => Ended::TransactionFailed(error.to_string()),
+            Some(error) => {
+                self.console
+                    .error(&format!("the transaction could not be aborted: {error}"));
+                ended
+            }
+            None => ended,
+        }
+    }
+
+    /// Before a record: a transaction is open.
+    fn begin_transaction(&mut self) -> Step {
+        let Some(transactions) = self.transactions.as_mut().filter(|it| !it.is_open()) else {
+            return Ok(());
+        };
+        transactions
+            .begin()
+            .map_err(|error| Ended::TransactionFailed(error.to_string()))
+    }
+
+    /// After a record: a transaction that has its records is committed.
+    fn count_in_transaction(&mut self) -> Step {
+        let Some(transactions) = &mut self.transactions else {
+            return Ok(());
+        };
+        transactions.count();
+        if !self
+            .arguments
+            .txn_records
+            .is_some_and(|records| transactions.holds(records))
+        {
+            return Ok(());
+        }
+        self.hand_over();
+        match self.transactions.as_mut().map_or(Ok(()), Transactions::commit) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Ended::TransactionFailed(error.to_string())),
+        }
     }
 
     fn take(&mut self, input: Input, memory: &SyncSender<Vec<u8>>) -> Step {
@@ -204,18 +278,20 @@ impl<'a> Feed<'a> {
         }
         let bytes = parts.key.map_or(0, <[u8]>::len) + parts.value.map_or(0, <[u8]>::len);
         self.keep_pace(bytes)?;
+        self.begin_transaction()?;
         let record = record(self.arguments, self.topic, parts);
         self.left -= 1;
         match self.producer.try_send(&record) {
             Ok(delivery) => {
                 self.push(Sent::Delivery(delivery));
-                Ok(())
+                self.count_in_transaction()
             }
             Err(error) if error.would_wait() => self.send_waiting(&record),
             Err(error) => {
-                // What the cluster refuses for the topic it refuses for every record; a record that is too large is
-                // its own trouble only.
-                let give_up = error.code().is_some() || error.is_closed();
+                // What the cluster refuses for the topic, or a transaction that is lost, it refuses for every record; a
+                // record that is too large is its own trouble only.
+                let give_up =
+                    error.code().is_some() || error.is_closed() || error.is_abortable() || error.is_fatal();
                 self.push(Sent::Refused(Box::new(error)));
                 if give_up { Err(Ended::GivenUp) } else { Ok(()) }
             }
@@ -244,7 +320,7 @@ impl<'a> Feed<'a> {
             None => Err(Ended::Whole),
             Some(Ok(delivery)) => {
                 self.push(Sent::Delivery(delivery));
-                Ok(())
+                self.count_in_transaction()
             }
             Some(Err(error)) => {
                 self.push(Sent::Refused(Box::new(error)));

@@ -35,6 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let builder = arguments.builder()?;
     let (embedded, config) =
         connection::build_with_embedded(&arguments.connection, builder, arguments.quiet)?;
+    if arguments.txn_records.is_some() && config.transactional_id().is_none() {
+        return Err(Failure::usage("--txn-records needs -X transactional.id=ID"));
+    }
     let input_bytes = check_sources(&sources)?;
     let record_bytes_max = config.max_request_size();
     let format = Format {
@@ -81,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         &interrupt,
         &parker,
         &console,
+        &counters,
         max_block,
         chunk_sender,
         used,
@@ -112,8 +116,10 @@ fn summary(
     interrupt: &Interrupt,
     console: &Console,
 ) -> ExitCode {
-    if let Ended::InputFailed(reason) = ended {
-        console.error(reason);
+    match ended {
+        Ended::InputFailed(reason) => console.error(reason),
+        Ended::TransactionFailed(reason) => console.error(&format!("the transaction failed: {reason}")),
+        Ended::Whole | Ended::GivenUp => {}
     }
     if let Err(error) = written {
         console.error(&format!("cannot write to standard output: {error}"));
@@ -125,10 +131,12 @@ fn summary(
     ));
     ExitCode::from(match (interrupt.signal(), ended) {
         (Some(signal), _) => interrupt::exit_code(signal),
+        // What an abort took with it failed by the input.
+        (None, Ended::InputFailed(_)) if counters.is_aborting() => exit::INPUT,
         _ if counters.failed() > 0 || written.is_err() => exit::DELIVERY,
         (None, Ended::InputFailed(_)) => exit::INPUT,
         (None, Ended::Whole) => return ExitCode::SUCCESS,
-        (None, Ended::GivenUp) => exit::DELIVERY,
+        (None, Ended::GivenUp | Ended::TransactionFailed(_)) => exit::DELIVERY,
     })
 }
 

@@ -7,7 +7,7 @@ use ottla_formats::json;
 use ottla_formats::template::{Place, Template};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 /// Records that are handed to the reporter together: enough that the hand-over costs nothing for each.
@@ -33,6 +33,8 @@ pub(super) enum Sent {
 pub(super) struct Counters {
     acked: AtomicU64,
     failed: AtomicU64,
+    /// Set by the sender before it aborts a transaction: what fails from then on fails by that.
+    aborting: AtomicBool,
 }
 
 impl Counters {
@@ -42,6 +44,15 @@ impl Counters {
 
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// From now on failures are not told one by one.
+    pub(super) fn abort(&self) {
+        self.aborting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_aborting(&self) -> bool {
+        self.aborting.load(Ordering::Relaxed)
     }
 }
 
@@ -101,7 +112,7 @@ impl<W: Write> Reporter<W> {
         }
         self.flush();
         let told = self.counters.failed().saturating_sub(FAILURES_TOLD_MAX);
-        if told > 0 {
+        if told > 0 && !self.counters.is_aborting() {
             self.console.error(&format!("{told} more records failed"));
         }
         self.lines.map_or(Ok(()), Lines::end)
@@ -145,7 +156,7 @@ impl<W: Write> Reporter<W> {
     fn failed(&mut self, error: &str, persistence: &str) {
         let failed = self.counters.failed() + 1;
         self.counters.failed.store(failed, Ordering::Relaxed);
-        if failed <= FAILURES_TOLD_MAX {
+        if failed <= FAILURES_TOLD_MAX && !self.counters.is_aborting() {
             self.console.error(&format!("line {}: {error}", self.line));
         }
         if let Some(lines) = &mut self.lines {

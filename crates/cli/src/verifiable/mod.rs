@@ -29,6 +29,11 @@ use values::Values;
 /// Sends until the count is reached or a signal comes, and waits for all outcomes.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (_embedded, config) = build_with_embedded(&arguments.connection, arguments.builder()?, false)?;
+    if config.transactional_id().is_some() {
+        return Err(Failure::usage(
+            "transactional.id: verifiable sends without transactions, as Java's tool does",
+        ));
+    }
     let close_timeout = config.delivery_timeout();
     let producer = Producer::builder()
         .config(config)

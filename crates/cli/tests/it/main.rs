@@ -7,4 +7,5 @@ mod perf;
 mod produce;
 mod real;
 mod support;
+mod transactions;
 mod verifiable;
