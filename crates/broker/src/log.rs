@@ -333,7 +333,11 @@ impl Log {
             }
         }
         // A committed transaction whose marker was lost is open again, too: its producer stands in its batches.
-        for (first, _) in std::mem::take(&mut self.unreplicated) {
+        let (kept, lost): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.unreplicated)
+            .into_iter()
+            .partition(|&(_, marker)| marker < end);
+        self.unreplicated = kept;
+        for (first, _) in lost {
             if first < end && !self.open_transactions.contains_key(&first) {
                 let producer = self
                     .batches
@@ -466,6 +470,20 @@ mod tests {
             assert_eq!(log.bytes(), BATCH_OVERHEAD + 39);
             assert!(log.truncate(0).is_empty());
         }
+    }
+
+    #[test]
+    fn a_marker_below_the_cut_stays_also_above_the_high_watermark() {
+        let mut log = Log::default();
+        append(&mut log, 2, 0, Some(7));
+        let marker = append(&mut log, 1, 0, None);
+        log.end_transaction(7, marker, true);
+        append(&mut log, 1, 0, None);
+        assert_eq!(log.truncate(3).len(), 1);
+        assert_eq!((log.log_end(), log.open_transaction(7)), (3, None));
+        assert_eq!(log.last_stable(), 0);
+        log.advance_high_watermark(3);
+        assert_eq!(log.last_stable(), 3);
     }
 
     #[test]
