@@ -79,6 +79,14 @@
 //! # }
 //! ```
 //!
+//! # As a sink for benchmarks
+//!
+//! With [`Storage::Discard`] a batch's header is checked (and its checksum, if wanted), the batch is given its offsets, and
+//! dropped. `cargo bench -p ottla-benches --bench sink` measures what that costs beside Ottla's own producer, which is a
+//! fast one: for records of 100 bytes 15 to 17 % of the producer's CPU time (18 % with checksums); for records of 1,000
+//! bytes about a third, because then both do little more than copy through the kernel. `cargo run --release -p ottla-broker
+//! --example serve -- 9092 1 sink` is such a sink for any producer.
+//!
 //! # Where it differs from Kafka
 //!
 //! A test sends the same seeded requests to Kafka 4.3.1 and to the core, valid ones and such that are wrong in each way,
