@@ -223,8 +223,8 @@ impl Sender {
     pub fn handle_disconnected<'a>(&mut self, node: i32, why: impl Into<Disconnect<'a>>, now: Time) {
         let why = why.into();
         let cause: Arc<str> = why.cause.into();
-        self.tell_waiting(node, why.class, &cause);
-        if self.transaction_disconnected(node, &cause, now) {
+        let is_final = self.tell_waiting(node, why.class, &cause);
+        if self.transaction_disconnected(node, &cause, is_final, now) {
             self.metadata.paused = false;
         }
         let Some(state) = self.nodes.get_mut(&node) else {
@@ -246,8 +246,8 @@ impl Sender {
     }
 
     /// Tells the sends that wait for metadata what stands in the way. Where waiting is vain they fail with it, and no
-    /// further attempt is made for them.
-    fn tell_waiting(&mut self, node: i32, class: DisconnectClass, cause: &Arc<str>) {
+    /// further attempt is made for them. True if it is vain.
+    fn tell_waiting(&mut self, node: i32, class: DisconnectClass, cause: &Arc<str>) -> bool {
         let mut others = self.nodes.iter().filter(|(id, _)| **id != node);
         let is_final = class.is_final() && !others.any(|(_, other)| other.versions().is_some());
         for topic in &self.metadata.topics {
@@ -259,6 +259,7 @@ impl Sender {
         }
         // What is queued still hopes for its deadline: the cluster may take this client again.
         self.metadata.paused = is_final && !self.partitions.iter().any(PartitionState::has_work);
+        is_final
     }
 
     /// A batch was sealed.

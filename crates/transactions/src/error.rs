@@ -57,7 +57,7 @@ pub enum TransactionErrorKind {
         /// The call.
         call: Call,
     },
-    /// The coordinator refuses the producer as things are (rights, above all): the call may be repeated.
+    /// The brokers do not accept the producer as things are (rights or credentials): the call may be repeated.
     Refused,
     /// The transaction must be aborted. Then the producer can go on.
     Abortable,
@@ -172,7 +172,9 @@ impl fmt::Display for TransactionError {
                 }
             }
             TransactionErrorKind::Refused => {
-                f.write_str("the coordinator does not accept the producer now; the call may be repeated")?;
+                f.write_str(
+                    "the brokers do not accept the producer as things are; the call may be repeated",
+                )?;
             }
             TransactionErrorKind::Abortable => f.write_str("the transaction has to be aborted")?,
             TransactionErrorKind::Fatal => f.write_str("the producer is at its end and has to be closed")?,

@@ -175,6 +175,7 @@ impl Sender {
                 // Metadata sees to it that there is a connection.
                 self.transaction.blocked = true;
                 self.metadata.wanted = true;
+                self.metadata.paused = false;
             }
             return found;
         };
@@ -211,14 +212,24 @@ impl Sender {
         }
     }
 
-    /// The connection to the node ended, or could not be made. True if a request about transactions waits for one.
-    pub(super) fn transaction_disconnected(&mut self, node: i32, cause: &Arc<str>, now: Time) -> bool {
+    /// The connection to the node ended, or could not be made; if that is final, no broker takes this client as it is.
+    /// True if a request about transactions waits for a connection.
+    pub(super) fn transaction_disconnected(
+        &mut self,
+        node: i32,
+        cause: &Arc<str>,
+        is_final: bool,
+        now: Time,
+    ) -> bool {
         let Some(transactions) = &self.shared.transactions else {
             return false;
         };
         let mut manager = transactions.lock();
         manager.note_cause(cause);
         manager.handle_unreachable(node, now);
+        if is_final {
+            manager.handle_refused(cause);
+        }
         manager.next_timeout().is_some()
     }
 

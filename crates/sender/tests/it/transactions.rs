@@ -14,8 +14,8 @@ use ottla_protocol::records::RecordBatch;
 use ottla_protocol::wire::Reader;
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_sender::{
-    Delivery, FailureKind, Persistence, Request, SendError, TransactionConfig, TransactionError,
-    TransactionState, TrySendError,
+    Delivery, Disconnect, DisconnectClass, FailureKind, Persistence, Request, SendError, TransactionConfig,
+    TransactionError, TransactionState, TrySendError,
 };
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -420,6 +420,42 @@ fn markers_that_are_being_written_cost_a_short_backoff() {
     assert!(world.now().since(before) <= Duration::from_millis(20));
     acked(&mut world, 10);
     assert!(delivery.outcome().expect("resolved").is_ok());
+}
+
+#[test]
+fn wrong_credentials_end_the_wait_of_who_initialises() {
+    let mut world = World::new(|config, _| {
+        config.idempotent = true;
+        config.transactions = Some(TransactionConfig {
+            transactional_id: ID.into(),
+            transaction_timeout: Duration::from_secs(60),
+            retry_backoff: config.retry_backoff,
+        });
+    });
+    world.reachable = false;
+    for _ in 0..2 {
+        let handle = world.handle.clone();
+        let mut init = Call(Box::pin(async move { handle.init_transactions().await }));
+        assert_eq!(init.poll(), None);
+        let before = world.connects.len();
+        world.run_until(world.now() + Duration::from_secs(2));
+        assert!(
+            world.connects.len() > before,
+            "it connects again when it is asked again"
+        );
+        let why = Disconnect {
+            class: DisconnectClass::Authentication,
+            cause: "wrong password",
+        };
+        let now = world.now();
+        world.sender.handle_disconnected(-1, why, now);
+        world.turn();
+        let error = init.poll().expect("it need not wait").expect_err("refused");
+        assert!(
+            error.is_retriable() && error.to_string().contains("wrong password"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

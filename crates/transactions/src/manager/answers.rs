@@ -77,6 +77,16 @@ impl TransactionManager {
         }
     }
 
+    /// No broker takes this client as it is: its credentials are wrong, or what listens is no broker. Who initialises is
+    /// told so; a producer that was accepted before hopes to be accepted again.
+    pub fn handle_refused(&mut self, cause: &str) {
+        if let Some(next) = self.state.after(Event::Refused) {
+            self.state = next;
+            let error = TransactionError::new(TransactionErrorKind::Refused);
+            self.resolve(Err(error.with_detail(cause)));
+        }
+    }
+
     /// The coordinator that was found last: connect to it there.
     pub fn take_discovered(&mut self) -> Option<Coordinator> {
         self.discovered.take()
