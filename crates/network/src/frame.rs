@@ -71,7 +71,7 @@ fn frame_length(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, Network
 }
 
 /// What the first four bytes of an impossible answer tell about who sent them.
-fn looks_like(start: [u8; LENGTH_BYTES]) -> LooksLike {
+pub(crate) fn looks_like(start: [u8; LENGTH_BYTES]) -> LooksLike {
     match start {
         // The content types of TLS records, version 3.0 to 3.4. A server that wants TLS answers plain text with an
         // alert, 0x15.

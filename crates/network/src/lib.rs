@@ -25,13 +25,18 @@
 //!
 //! It does not know records, batches or metadata: who sends what to which node, how many requests are in flight, and
 //! what is sent again, is decided above it. It never reconnects by itself: one call of [`Network::connect`] is one
-//! attempt, which honours the backoff. TLS and SASL do not stand yet.
+//! attempt, which honours the backoff.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `tokio` | yes | `transport`: the I/O on a tokio runtime, with `Resolver` and `Connector` as places for one's own |
+//! | `stores` | no | `stores`: keystores and truststores in JKS and PEM, without I/O |
+//! | `pkcs12` | no | PKCS#12, too |
+//! | `tls` | no | `tls`: TLS by rustls, with a provider of cryptography of one's own |
+//! | `tls-ring`, `tls-aws-lc-rs` | no | TLS with one of these; with both, with aws-lc-rs |
+//! | `native-roots` | no | trust in what the operating system trusts |
 //!
 //! # Without tokio
 //!
@@ -129,6 +134,8 @@ mod action;
 mod addresses;
 mod api_versions;
 mod config;
+#[cfg(feature = "stores")]
+mod der;
 mod endpoint;
 mod error;
 mod event;
@@ -138,7 +145,11 @@ mod node;
 mod request;
 mod segments;
 mod session;
+#[cfg(feature = "stores")]
+pub mod stores;
 mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod tls_failure;
 #[cfg(feature = "tokio")]
 pub mod transport;

@@ -115,8 +115,7 @@ impl TlsFailure {
                  truststore"
             }
             TlsFailure::VersionOne => {
-                "issue the broker's certificate as X.509 version 3, or put this very certificate into the truststore \
-                 and skip the name (empty ssl.endpoint.identification.algorithm)"
+                "issue the broker's certificate as X.509 version 3: keytool does, and openssl x509 with -extfile"
             }
             TlsFailure::UnsupportedKey { .. } => {
                 "issue certificates with RSA keys of at least 2048 bits, or with ECDSA on P-256 or P-384 (P-521 takes \
@@ -124,7 +123,8 @@ impl TlsFailure {
             }
             TlsFailure::InvalidCertificate { .. } => "issue the broker's certificate anew",
             TlsFailure::Incompatible { .. } => {
-                "compare ssl.enabled.protocols, ssl.protocol and ssl.cipher.suites with the broker's"
+                "compare ssl.enabled.protocols, ssl.protocol and ssl.cipher.suites with the broker's; a key on P-521 takes the \
+                 feature tls-aws-lc-rs"
             }
             TlsFailure::ClientCertificate {
                 is_configured: false, ..

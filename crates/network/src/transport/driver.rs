@@ -291,6 +291,8 @@ fn socket_turn(
     }
     let reading = socket.read(cx, buffer, |bytes| network.handle_read(connection, bytes, now));
     match (writing, reading) {
+        // Writing fails because the connection is gone, and reading may tell why it went.
+        (Turn::Failed(_), Turn::Failed(failure)) if failure.tls.is_some() => Turn::Failed(failure),
         (Turn::Failed(failure), _) | (_, Turn::Failed(failure)) => Turn::Failed(failure),
         (Turn::Again, _) | (_, Turn::Again) => Turn::Again,
         (Turn::Waits, Turn::Waits) => Turn::Waits,
