@@ -1,5 +1,6 @@
 //! What the network asks of the I/O around it.
 
+use crate::sasl::Mechanism;
 use crate::{Endpoint, Segments, TlsFailure};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -49,6 +50,16 @@ pub enum IoAction {
         /// Where to connect to.
         address: SocketAddr,
     },
+    /// Get credentials for an authentication, then call [`crate::Network::handle_credentials`]. What goes on with the
+    /// connection goes on meanwhile.
+    Credentials {
+        /// For which connection.
+        connection: ConnectionId,
+        /// Who wants them: some credentials are good for one broker only.
+        endpoint: Arc<Endpoint>,
+        /// What they are for.
+        mechanism: Mechanism,
+    },
     /// Write after what was to be written before, and call [`crate::Network::handle_written`] as bytes are taken.
     Write {
         /// To which connection.
@@ -58,7 +69,8 @@ pub enum IoAction {
         /// The request's body.
         body: Segments,
     },
-    /// Drop everything of this connection at once: a lookup, a dial, unwritten bytes, the socket. No further input is
+    /// Drop everything of this connection at once: a lookup, a dial, a wait for credentials, unwritten bytes, the
+    /// socket. No further input is
     /// due for it.
     Close {
         /// Which one.
@@ -72,6 +84,7 @@ impl IoAction {
         match self {
             IoAction::Resolve { connection, .. }
             | IoAction::Dial { connection, .. }
+            | IoAction::Credentials { connection, .. }
             | IoAction::Write { connection, .. }
             | IoAction::Close { connection } => *connection,
         }

@@ -1,5 +1,6 @@
 //! The settings of all connections of one client.
 
+use crate::sasl::SaslConfig;
 use std::fmt;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct NetworkConfig {
     pub produce_frame_bytes_max: usize,
     /// The longest answer to any other request, in bytes: metadata of big clusters is what fills it.
     pub frame_bytes_max: usize,
+    /// How all connections authenticate (`sasl.mechanism` and `sasl.jaas.config`); `None` for not at all.
+    pub sasl: Option<SaslConfig>,
     /// How many requests may be outstanding on one connection, written or not. The sender's own limit is far below
     /// it; this one only keeps a queue bounded.
     pub requests_outstanding_max: usize,
@@ -55,6 +58,7 @@ impl Default for NetworkConfig {
             request_timeout: Duration::from_secs(30),
             // ApiVersions of a broker with every API takes 600 bytes, the longest SASL token known about 16 KiB.
             setup_frame_bytes_max: 64 * 1024,
+            sasl: None,
             // 30 bytes for each partition and some more for each topic: ten thousand partitions in a request.
             produce_frame_bytes_max: 1024 * 1024,
             // A partition with three replicas takes 60 bytes: a quarter of a million of them.

@@ -1,6 +1,7 @@
 //! What goes wrong with connections, and what to do about it.
 
 use crate::action::IoFailure;
+use crate::sasl::{Mechanism, SaslFailure};
 use crate::{Endpoint, TlsFailure};
 use ottla_protocol::ApiKey;
 use std::fmt;
@@ -55,6 +56,13 @@ pub enum NetworkErrorKind {
 
     /// TLS with the broker could not be agreed upon.
     Tls(TlsFailure),
+    /// The broker did not accept this client, or this client the broker.
+    Sasl {
+        /// The mechanism that was tried.
+        mechanism: Mechanism,
+        /// Why it did not succeed.
+        failure: SaslFailure,
+    },
 
     /// The broker did not answer a request in time, so the connection was closed.
     RequestTimeout {
@@ -113,6 +121,10 @@ pub enum SetupStage {
     Dialing,
     /// Waiting for the answer to ApiVersions.
     ApiVersions,
+    /// Waiting for credentials, such as a token.
+    Credentials,
+    /// Authenticating by SASL.
+    Authenticating,
 }
 
 /// What the start of an answer that is none looks like.
@@ -166,6 +178,7 @@ impl NetworkError {
     pub fn is_authentication(&self) -> bool {
         match self.kind() {
             NetworkErrorKind::Tls(failure) => !failure.is_wrong_peer(),
+            NetworkErrorKind::Sasl { failure, .. } => !failure.is_transient(),
             _ => false,
         }
     }
@@ -227,10 +240,19 @@ fn hint(kind: &NetworkErrorKind) -> Option<&'static str> {
             "something accepted the connection but does not answer: the listener may want TLS \
              (security.protocol), or the broker is stuck"
         }
+        NetworkErrorKind::SetupTimeout {
+            stage: SetupStage::Credentials | SetupStage::Authenticating,
+            ..
+        } => return None,
         NetworkErrorKind::SetupTimeout { .. } => {
             "a firewall may drop the packets; or, with TLS, the listener accepts and does not answer"
         }
         NetworkErrorKind::Tls(failure) => failure.hint(),
+        NetworkErrorKind::Sasl { failure, .. } => return failure.hint(),
+        NetworkErrorKind::Closed {
+            during: Some(SetupStage::Authenticating),
+            ..
+        } => "the broker gives up on an authentication that it does not like: its log says more",
         NetworkErrorKind::Closed { during: Some(_), .. } => {
             "it accepted the connection and closed it before the first answer: the listener may want TLS or SASL \
              (security.protocol)"
@@ -291,6 +313,9 @@ impl fmt::Display for NetworkErrorKind {
                 write!(f, "connection lost while {stage}: {failure}")
             }
             NetworkErrorKind::Tls(failure) => failure.fmt(f),
+            NetworkErrorKind::Sasl { mechanism, failure } => {
+                write!(f, "authentication by {mechanism} failed: {failure}")
+            }
             NetworkErrorKind::RequestTimeout { api_key, timeout } => {
                 let api = ApiKey(*api_key);
                 write!(f, "no answer to {api} within {timeout:?}, connection closed")
@@ -356,6 +381,8 @@ impl fmt::Display for SetupStage {
             SetupStage::Resolving => "resolving the name",
             SetupStage::Dialing => "connecting",
             SetupStage::ApiVersions => "waiting for the answer to ApiVersions",
+            SetupStage::Credentials => "waiting for credentials",
+            SetupStage::Authenticating => "authenticating",
         })
     }
 }

@@ -2,11 +2,10 @@
 
 use crate::error::{LooksLike, NetworkErrorKind};
 use bytes::{Buf, Bytes, BytesMut};
+use std::ops::RangeInclusive;
 
 /// The length in front of a frame.
 const LENGTH_BYTES: usize = 4;
-/// The shortest answer: a correlation id.
-const FRAME_BYTES_MIN: usize = 4;
 
 /// Cuts frames out of what was read. A frame that came whole is a slice of the input; one that came in parts is put
 /// together, and memory for it grows with what came, never with what its length promises.
@@ -17,14 +16,15 @@ pub(crate) struct FrameReader {
 }
 
 impl FrameReader {
-    /// The next whole frame without its length, or `None` when `input` is used up.
+    /// The next whole frame without its length, or `None` when `input` is used up. Its length has to be one of
+    /// `lengths`.
     pub(crate) fn next(
         &mut self,
         input: &mut Bytes,
-        bytes_max: usize,
+        lengths: RangeInclusive<usize>,
     ) -> Result<Option<Bytes>, NetworkErrorKind> {
         if self.partial.is_empty() {
-            if let Some(length) = frame_length(input, bytes_max)?
+            if let Some(length) = frame_length(input, &lengths)?
                 && input.len() >= LENGTH_BYTES + length
             {
                 input.advance(LENGTH_BYTES);
@@ -32,7 +32,7 @@ impl FrameReader {
             }
         } else {
             self.fill(input, LENGTH_BYTES);
-            if let Some(length) = frame_length(&self.partial, bytes_max)? {
+            if let Some(length) = frame_length(&self.partial, &lengths)? {
                 self.fill(input, LENGTH_BYTES + length);
                 if self.partial.len() == LENGTH_BYTES + length {
                     let mut frame = std::mem::take(&mut self.partial).freeze();
@@ -55,16 +55,16 @@ impl FrameReader {
 }
 
 /// The length that `bytes` start with, once there are four of them.
-fn frame_length(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, NetworkErrorKind> {
+fn frame_length(bytes: &[u8], lengths: &RangeInclusive<usize>) -> Result<Option<usize>, NetworkErrorKind> {
     let Some(&start) = bytes.first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
     };
     let length = i32::from_be_bytes(start);
     match usize::try_from(length) {
-        Ok(length) if (FRAME_BYTES_MIN..=bytes_max).contains(&length) => Ok(Some(length)),
+        Ok(length) if lengths.contains(&length) => Ok(Some(length)),
         _ => Err(NetworkErrorKind::FrameLength {
             length,
-            bytes_max,
+            bytes_max: *lengths.end(),
             looks_like: looks_like(start),
         }),
     }
@@ -85,7 +85,7 @@ pub(crate) fn looks_like(start: [u8; LENGTH_BYTES]) -> LooksLike {
             LooksLike::Text
         }
         // Up to 256 MiB: no limit of this client is set so high by mistake, and no text starts with such a byte.
-        [0x00..=0x0f, ..] if i32::from_be_bytes(start) >= FRAME_BYTES_MIN as i32 => LooksLike::LongFrame,
+        [0x00..=0x0f, ..] if i32::from_be_bytes(start) >= LENGTH_BYTES as i32 => LooksLike::LongFrame,
         _ => LooksLike::Garbage,
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         for chunk in chunks {
             let mut input = Bytes::copy_from_slice(chunk);
             loop {
-                match reader.next(&mut input, bytes_max) {
+                match reader.next(&mut input, 4..=bytes_max) {
                     Ok(Some(frame)) => frames.push(frame.to_vec()),
                     Ok(None) => break,
                     Err(kind) => return (frames, Some(kind)),
@@ -162,7 +162,7 @@ mod tests {
     fn memory_grows_with_what_came_and_not_with_the_length() {
         let mut reader = FrameReader::default();
         let mut input = Bytes::from_static(b"\x3f\xff\xff\xff1");
-        assert_eq!(reader.next(&mut input, i32::MAX as usize), Ok(None));
+        assert_eq!(reader.next(&mut input, 4..=i32::MAX as usize), Ok(None));
         assert!(reader.partial.capacity() < 1_024);
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn a_whole_frame_is_a_slice_of_the_input() {
         let mut input = Bytes::from_static(b"\0\0\0\x04abcd");
         let address = input[4..].as_ptr();
-        let frame = FrameReader::default().next(&mut input, 4).unwrap().unwrap();
+        let frame = FrameReader::default().next(&mut input, 4..=4).unwrap().unwrap();
         assert_eq!(frame.as_ptr(), address);
     }
 }

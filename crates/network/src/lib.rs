@@ -4,8 +4,8 @@
 //!
 //! [`Network`] holds the connections of one client, one for each node, as one state machine. It decides when to look a
 //! name up, which address to dial, when to wait, what a broker may say, and when a connection has to end; it frames
-//! requests, matches answers, and asks every broker first what it can do (ApiVersions, with its fallbacks). It knows
-//! neither sockets nor a clock: commands, inputs and the time go in, [`IoAction`]s and [`NetworkEvent`]s come out.
+//! requests, matches answers, asks every broker first what it can do (ApiVersions, with its fallbacks), and then tells
+//! it who this client is ([`sasl`]), again before a session ends. It knows neither sockets nor a clock: commands, inputs and the time go in, [`IoAction`]s and [`NetworkEvent`]s come out.
 //!
 //! ```text
 //!      commands                    ┌─────────┐  IoAction: Resolve, Dial, Write, Close
@@ -133,6 +133,7 @@
 mod action;
 mod addresses;
 mod api_versions;
+mod authentication;
 mod config;
 #[cfg(feature = "stores")]
 mod der;
@@ -142,7 +143,9 @@ mod event;
 mod frame;
 mod network;
 mod node;
+mod renewal;
 mod request;
+pub mod sasl;
 mod segments;
 mod session;
 #[cfg(feature = "stores")]

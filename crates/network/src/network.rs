@@ -4,6 +4,7 @@ use crate::action::{ConnectionId, IoAction, IoFailure};
 use crate::config::InvalidConfig;
 use crate::error::SendError;
 use crate::node::{Node, NodeState, Shared};
+use crate::sasl::{CredentialFailure, Credentials};
 use crate::session::HeaderWriter;
 use crate::{BrokerVersions, Endpoint, NetworkConfig, NetworkEvent, OutgoingRequest};
 use bytes::Bytes;
@@ -64,6 +65,7 @@ impl Network {
                 ),
                 random: fastrand::Rng::with_seed(seed),
                 headers: HeaderWriter::new(config.client_id.as_deref()),
+                authentications: 0,
                 actions: VecDeque::new(),
                 events: VecDeque::new(),
                 wake_at: Time::MAX,
@@ -158,6 +160,18 @@ impl Network {
         self.handle_closed(connection, failure, now);
     }
 
+    /// What [`IoAction::Credentials`] asked for.
+    pub fn handle_credentials(
+        &mut self,
+        connection: ConnectionId,
+        result: Result<Credentials, CredentialFailure>,
+        now: Time,
+    ) {
+        if let Some(node) = attempt_of(&mut self.slots, connection) {
+            node.credentials(result, now, &mut self.shared);
+        }
+    }
+
     /// The next bytes of the stream. Bodies of responses are slices of them where a response came whole.
     pub fn handle_read(&mut self, connection: ConnectionId, bytes: Bytes, now: Time) {
         if let Some(node) = attempt_of(&mut self.slots, connection) {
@@ -222,9 +236,7 @@ impl Network {
 
     /// How many requests of a node are not complete; 0 if it is not ready.
     pub fn requests_outstanding(&self, node: i32) -> usize {
-        self.node(node)
-            .and_then(Node::ready_session)
-            .map_or(0, |session| session.outstanding_count())
+        self.node(node).map_or(0, Node::outstanding_count)
     }
 
     /// How many bytes a node's connection has to write; 0 if it is not ready. When this was not 0 after the I/O had

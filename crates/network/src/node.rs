@@ -1,9 +1,13 @@
 //! One node: its endpoint, its connection if it has one, and the way there.
 
+mod sasl;
+
 use crate::action::{ConnectionId, IoAction, IoFailure};
 use crate::addresses::Addresses;
 use crate::api_versions;
+use crate::authentication::Authentication;
 use crate::error::{NetworkError, NetworkErrorKind, SendError, SetupStage};
+use crate::renewal::Renewal;
 use crate::session::{HeaderWriter, Outstanding, Purpose, Session};
 use crate::timer::{Timer, Timers};
 use crate::{BrokerVersions, Endpoint, NetworkConfig, NetworkEvent, OutgoingRequest};
@@ -22,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) setup_timeout: ExponentialBackoff,
     pub(crate) random: fastrand::Rng,
     pub(crate) headers: HeaderWriter,
+    /// How many authentications began.
+    pub(crate) authentications: u64,
     pub(crate) actions: VecDeque<IoAction>,
     pub(crate) events: VecDeque<NetworkEvent>,
     /// No timer of any node fires before this.
@@ -41,12 +47,17 @@ pub(crate) struct Shared {
 ///        │                                                              │ connected: ApiVersions is queued
 ///        │                                                              ▼
 ///        │                                                         Negotiating ──┐ UNSUPPORTED_VERSION:
-///        │                                                              │   ▲    │ again, older
-///        │                                                              │   └────┘
-///        │                                                              ▼ versions
-///        └──────────────────────────────────────────────────────────── Ready
+///        │                                                           │  │   ▲    │ again, older
+///        │                           versions, and SASL is wanted    │  │   └────┘
+///        │                          ┌────────────────────────────────┘  │ versions
+///        │                          ▼          done                     ▼
+///        │                    Authenticating ────────────────────────► Ready
+///        │                                                              │
+///        └──────────────────────────────────────────────────────────────┘
 ///           from every state: failure, timeout, violation, close by either side
 /// ```
+///
+/// A session that ends authenticates again while it is `Ready`: see [`Renewal`].
 ///
 /// Leaving for `Down` fails the outstanding requests, sets the backoff unless this client wanted the end, and reports
 /// `Disconnected`. Inputs of I/O that do not belong to the current attempt, or that the state has no use for, change
@@ -67,12 +78,21 @@ enum State {
         session: Session,
         version: i16,
     },
+    /// Connected; the broker is told who this client is.
+    Authenticating {
+        address: SocketAddr,
+        session: Session,
+        versions: Arc<BrokerVersions>,
+        authentication: Authentication,
+    },
     /// In use.
     Ready {
         address: SocketAddr,
         session: Session,
         versions: Arc<BrokerVersions>,
         active_at: Time,
+        /// For a session that ends; most do not.
+        renewal: Option<Box<Renewal>>,
     },
 }
 
@@ -165,24 +185,56 @@ impl Node {
         now: Time,
         shared: &mut Shared,
     ) -> Result<(), SendError> {
+        let is_due = |renewal: &Renewal| renewal.is_due(now);
+        if matches!(&self.state, State::Ready { renewal: Some(renewal), .. } if is_due(renewal)) {
+            self.renew(now, shared);
+        }
+        let outstanding_count = self.outstanding_count();
         let State::Ready {
-            session, active_at, ..
+            active_at, renewal, ..
         } = &mut self.state
         else {
             return Err(SendError::NotReady);
         };
-        if session.outstanding_count() >= shared.config.requests_outstanding_max {
+        if outstanding_count >= shared.config.requests_outstanding_max {
             return Err(SendError::TooManyOutstanding);
         }
-        let header = session.send(Purpose::Client(request.id), &request, &mut shared.headers, now)?;
+        if let Some(renewal) = renewal
+            && renewal.is_holding(now)
+        {
+            // What is added to it is a header, whose longest part is the client's id.
+            if request.body.bytes_total() > (i32::MAX - 2 * i32::from(i16::MAX)) as usize {
+                return Err(SendError::TooLong);
+            }
+            renewal.held.push_back(request);
+            return Ok(());
+        }
         *active_at = now;
+        self.write(Purpose::Client(request.id), request, now, shared)
+    }
+
+    /// Hands a request to the I/O, and watches its deadline.
+    fn write(
+        &mut self,
+        purpose: Purpose,
+        request: OutgoingRequest,
+        now: Time,
+        shared: &mut Shared,
+    ) -> Result<(), SendError> {
+        let (session, is_ready) = match &mut self.state {
+            State::Authenticating { session, .. } => (session, false),
+            State::Ready { session, .. } => (session, true),
+            _ => return Err(SendError::NotReady),
+        };
+        let header = session.send(purpose, &request, &mut shared.headers, now)?;
         let deadline = now + request.timeout;
         shared.actions.push_back(IoAction::Write {
             connection: self.connection,
             header,
             body: request.body,
         });
-        if deadline < self.timers.at(Timer::Request) {
+        // Before that, the setup has a timer of its own.
+        if is_ready && deadline < self.timers.at(Timer::Request) {
             self.set_timer(Timer::Request, deadline, shared);
         }
         Ok(())
@@ -243,7 +295,10 @@ impl Node {
 
     pub(crate) fn failed(&mut self, mut failure: IoFailure, now: Time, shared: &mut Shared) {
         // With TLS 1.3 a broker refuses the client's certificate only after the client's handshake is done.
-        let in_setup = matches!(self.state, State::Dialing { .. } | State::Negotiating { .. });
+        let in_setup = matches!(
+            self.state,
+            State::Dialing { .. } | State::Negotiating { .. } | State::Authenticating { .. }
+        );
         if in_setup && let Some(tls) = failure.tls.take() {
             return self.end(NetworkErrorKind::Tls(tls), EndedBy::Io, now, shared);
         }
@@ -258,6 +313,10 @@ impl Node {
                 failure,
                 during: Some(SetupStage::ApiVersions),
             },
+            State::Authenticating { .. } => NetworkErrorKind::Closed {
+                failure,
+                during: Some(SetupStage::Authenticating),
+            },
             State::Ready { .. } => NetworkErrorKind::Closed {
                 failure,
                 during: None,
@@ -268,7 +327,7 @@ impl Node {
 
     pub(crate) fn written(&mut self, count: usize, now: Time, shared: &mut Shared) {
         match &mut self.state {
-            State::Negotiating { session, .. } => {
+            State::Negotiating { session, .. } | State::Authenticating { session, .. } => {
                 session.written(count, |_| {});
             }
             State::Ready {
@@ -293,7 +352,7 @@ impl Node {
     pub(crate) fn read(&mut self, mut input: Bytes, now: Time, shared: &mut Shared) {
         loop {
             let session = match &mut self.state {
-                State::Negotiating { session, .. } => session,
+                State::Negotiating { session, .. } | State::Authenticating { session, .. } => session,
                 State::Ready {
                     session, active_at, ..
                 } => {
@@ -311,6 +370,7 @@ impl Node {
                     });
                 }
                 Ok(Some((Purpose::ApiVersions, body))) => self.negotiated(&body, now, shared),
+                Ok(Some((Purpose::Sasl, body))) => self.sasl_answered(&body, now, shared),
                 Ok(None) => return,
                 Err(kind) => return self.end(kind, EndedBy::Us, now, shared),
             }
@@ -336,9 +396,11 @@ impl Node {
     pub(crate) fn state(&self) -> NodeState {
         match self.state {
             State::Down { retry_at } => NodeState::Disconnected { retry_at },
-            State::Waiting { .. } | State::Resolving | State::Dialing { .. } | State::Negotiating { .. } => {
-                NodeState::Connecting
-            }
+            State::Waiting { .. }
+            | State::Resolving
+            | State::Dialing { .. }
+            | State::Negotiating { .. }
+            | State::Authenticating { .. } => NodeState::Connecting,
             State::Ready { .. } => NodeState::Ready,
         }
     }
@@ -354,6 +416,17 @@ impl Node {
         match &self.state {
             State::Ready { session, .. } => Some(session),
             _ => None,
+        }
+    }
+
+    /// How many requests of a ready node are not complete, those included that wait for an authentication.
+    pub(crate) fn outstanding_count(&self) -> usize {
+        match &self.state {
+            State::Ready { session, renewal, .. } => {
+                let held = renewal.as_ref().map_or(0, |renewal| renewal.held.len());
+                session.outstanding_count() + held
+            }
+            _ => 0,
         }
     }
 
@@ -436,21 +509,11 @@ impl Node {
             Ok(api_versions::Answer::Versions(versions)) => {
                 let (address, session) = (*address, std::mem::take(session));
                 let versions = Arc::new(versions);
-                (self.failures, self.setup_failures) = (0, 0);
-                self.timers.clear(Timer::Negotiation);
-                if let Some(idle) = shared.config.connection_idle_max {
-                    self.set_timer(Timer::Idle, now + idle, shared);
+                if shared.config.sasl.is_some() {
+                    self.authenticate(address, session, versions, now, shared);
+                } else {
+                    self.ready(address, session, versions, None, now, shared);
                 }
-                shared.events.push_back(NetworkEvent::Ready {
-                    node: self.id,
-                    versions: Arc::clone(&versions),
-                });
-                self.state = State::Ready {
-                    address,
-                    session,
-                    versions,
-                    active_at: now,
-                };
             }
             Ok(api_versions::Answer::Retry(older)) => {
                 let (address, session) = (*address, std::mem::take(session));
@@ -460,12 +523,46 @@ impl Node {
         }
     }
 
+    fn ready(
+        &mut self,
+        address: SocketAddr,
+        session: Session,
+        versions: Arc<BrokerVersions>,
+        renewal: Option<Box<Renewal>>,
+        now: Time,
+        shared: &mut Shared,
+    ) {
+        (self.failures, self.setup_failures) = (0, 0);
+        self.timers.clear(Timer::Negotiation);
+        if let Some(idle) = shared.config.connection_idle_max {
+            self.set_timer(Timer::Idle, now + idle, shared);
+        }
+        shared.events.push_back(NetworkEvent::Ready {
+            node: self.id,
+            versions: Arc::clone(&versions),
+        });
+        self.state = State::Ready {
+            address,
+            session,
+            versions,
+            active_at: now,
+            renewal,
+        };
+    }
+
     fn setup_timed_out(&mut self, now: Time, shared: &mut Shared) {
-        let (stage, timeout) = match self.state {
+        let (stage, timeout) = match &self.state {
             State::Resolving => (SetupStage::Resolving, self.setup_timeout),
             State::Dialing { .. } => (SetupStage::Dialing, self.setup_timeout),
             State::Negotiating { .. } => (
                 SetupStage::ApiVersions,
+                self.setup_timeout.min(shared.config.request_timeout),
+            ),
+            State::Authenticating { authentication, .. } if authentication.is_waiting() => {
+                (SetupStage::Credentials, shared.config.request_timeout)
+            }
+            State::Authenticating { .. } => (
+                SetupStage::Authenticating,
                 self.setup_timeout.min(shared.config.request_timeout),
             ),
             _ => return,
@@ -479,34 +576,50 @@ impl Node {
     }
 
     fn request_timed_out(&mut self, now: Time, shared: &mut Shared) {
-        let State::Ready { session, .. } = &self.state else {
+        let State::Ready { session, renewal, .. } = &self.state else {
             return;
         };
-        let Some((request, deadline)) = session.most_urgent() else {
-            return;
-        };
-        if deadline <= now {
-            let kind = NetworkErrorKind::RequestTimeout {
-                api_key: request.api_key,
-                timeout: request.timeout,
+        let credentials_until = renewal
+            .as_ref()
+            .map_or(Time::MAX, |renewal| renewal.credentials_until);
+        if credentials_until <= now {
+            let kind = NetworkErrorKind::SetupTimeout {
+                stage: SetupStage::Credentials,
+                timeout: shared.config.request_timeout,
             };
-            self.end(kind, EndedBy::Us, now, shared);
-        } else {
-            self.set_timer(Timer::Request, deadline, shared);
+            return self.end(kind, EndedBy::Us, now, shared);
+        }
+        let next = match session.most_urgent() {
+            Some((request, deadline)) if deadline <= now => {
+                let kind = NetworkErrorKind::RequestTimeout {
+                    api_key: request.api_key,
+                    timeout: request.timeout,
+                };
+                return self.end(kind, EndedBy::Us, now, shared);
+            }
+            Some((_, deadline)) => deadline.min(credentials_until),
+            None => credentials_until,
+        };
+        if next != Time::MAX {
+            self.set_timer(Timer::Request, next, shared);
         }
     }
 
     fn maybe_idle(&mut self, now: Time, shared: &mut Shared) {
         let (
             State::Ready {
-                session, active_at, ..
+                session,
+                active_at,
+                renewal,
+                ..
             },
             Some(idle),
         ) = (&self.state, shared.config.connection_idle_max)
         else {
             return;
         };
-        if session.outstanding_count() > 0 {
+        let renews = matches!(renewal, Some(renewal) if renewal.authentication.is_some());
+        if session.outstanding_count() > 0 || renews {
             self.set_timer(Timer::Idle, now + idle, shared);
         } else if now < *active_at + idle {
             self.set_timer(Timer::Idle, *active_at + idle, shared);
@@ -540,15 +653,28 @@ impl Node {
         self.state = State::Down { retry_at };
         match state {
             State::Resolving | State::Dialing { .. } if !error.is_local() => self.count_setup_failure(),
-            State::Negotiating { address, .. } => {
+            State::Negotiating { address, .. } | State::Authenticating { address, .. } => {
                 if error.is_timeout() {
                     self.count_setup_failure();
                 }
                 self.addresses.lost(address);
             }
-            State::Ready { address, session, .. } => {
+            State::Ready {
+                address,
+                session,
+                renewal,
+                ..
+            } => {
                 self.addresses.lost(address);
                 self.fail_outstanding(session.into_outstanding(), &error, shared);
+                for request in renewal.into_iter().flat_map(|renewal| renewal.held) {
+                    shared.events.push_back(NetworkEvent::Failed {
+                        node: self.id,
+                        id: request.id,
+                        error: error.clone(),
+                        written: false,
+                    });
+                }
             }
             _ => {}
         }

@@ -2,15 +2,23 @@
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::fmt;
 
 /// How many pieces fit without an allocation: small requests have one, Produce has three for each partition.
 const INLINE: usize = 4;
 
 /// Bytes in pieces. The total length is known without a walk; empty pieces are dropped.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Segments {
     pieces: SmallVec<[Bytes; INLINE]>,
     bytes_total: usize,
+}
+
+impl fmt::Debug for Segments {
+    /// How much it is: the bytes are other people's data, or a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes in {} pieces", self.bytes_total, self.pieces.len())
+    }
 }
 
 impl Segments {

@@ -12,6 +12,10 @@ use std::time::Duration;
 
 /// Correlation ids from here to `i32::MAX` are left to SASL, as in the Java client (`SaslClientAuthenticator`).
 const CORRELATION_ID_RESERVED: i32 = 2_147_483_640;
+/// How many they are.
+const CORRELATION_IDS_RESERVED: u8 = 8;
+/// The shortest answer.
+pub(crate) const CORRELATION_ID_BYTES: usize = 4;
 /// Headers are cut from blocks of this size: one allocation for about a hundred requests.
 const HEADER_BLOCK_BYTES: usize = 4_096;
 
@@ -20,6 +24,8 @@ const HEADER_BLOCK_BYTES: usize = 4_096;
 pub(crate) enum Purpose {
     /// The session, before it is ready.
     ApiVersions,
+    /// The session, to authenticate: before it is ready, or again.
+    Sasl,
     /// The client, under its own number.
     Client(u64),
 }
@@ -32,6 +38,8 @@ pub(crate) struct Outstanding {
     pub(crate) timeout: Duration,
     correlation_id: i32,
     flexible_answer: bool,
+    /// A message of SASL without header, as brokers before 1.0 take it: its answer has none, either.
+    bare: bool,
     expects_response: bool,
     bytes_total: usize,
     bytes_unwritten: usize,
@@ -49,6 +57,8 @@ impl Outstanding {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     correlation_id_next: i32,
+    /// Which of the reserved ids comes next.
+    sasl_id_next: u8,
     outstanding: VecDeque<Outstanding>,
     /// How many of the oldest are wholly written.
     written_count: usize,
@@ -112,12 +122,19 @@ impl Session {
         headers: &mut HeaderWriter,
         now: Time,
     ) -> Result<Bytes, SendError> {
-        let correlation_id = self.correlation_id_next;
-        let header = headers.write(request, correlation_id).ok_or(SendError::TooLong)?;
-        self.correlation_id_next = match correlation_id.wrapping_add(1) {
-            CORRELATION_ID_RESERVED => i32::MIN,
-            next => next,
+        let correlation_id = match purpose {
+            Purpose::Sasl => CORRELATION_ID_RESERVED + i32::from(self.sasl_id_next),
+            _ => self.correlation_id_next,
         };
+        let header = headers.write(request, correlation_id).ok_or(SendError::TooLong)?;
+        if purpose == Purpose::Sasl {
+            self.sasl_id_next = (self.sasl_id_next + 1) % CORRELATION_IDS_RESERVED;
+        } else {
+            self.correlation_id_next = match correlation_id.wrapping_add(1) {
+                CORRELATION_ID_RESERVED => i32::MIN,
+                next => next,
+            };
+        }
         let bytes_total = header.len() + request.body.bytes_total();
         self.bytes_unwritten += bytes_total;
         self.outstanding.push_back(Outstanding {
@@ -127,12 +144,38 @@ impl Session {
             correlation_id,
             // A client must understand the answer of a broker that does not know the version it asked in (KIP-511).
             flexible_answer: request.flexible && request.api_key != ApiKey::API_VERSIONS.0,
+            bare: false,
             expects_response: request.expects_response,
             bytes_total,
             bytes_unwritten: bytes_total,
             deadline: now + request.timeout,
         });
         Ok(header)
+    }
+
+    /// Queues a message of SASL without header, and returns its length, which goes in front of it.
+    pub(crate) fn send_bare(
+        &mut self,
+        message: &Bytes,
+        timeout: Duration,
+        now: Time,
+    ) -> Result<Bytes, SendError> {
+        let length = i32::try_from(message.len()).map_err(|_| SendError::TooLong)?;
+        let bytes_total = 4 + message.len();
+        self.bytes_unwritten += bytes_total;
+        self.outstanding.push_back(Outstanding {
+            purpose: Purpose::Sasl,
+            api_key: ApiKey::SASL_AUTHENTICATE.0,
+            timeout,
+            correlation_id: 0,
+            flexible_answer: false,
+            bare: true,
+            expects_response: true,
+            bytes_total,
+            bytes_unwritten: bytes_total,
+            deadline: now + timeout,
+        });
+        Ok(Bytes::copy_from_slice(&length.to_be_bytes()))
     }
 
     /// The I/O took `count` bytes. Calls `complete` for each request that needs no more than that, and returns whether
@@ -177,20 +220,23 @@ impl Session {
             });
         }
         let bytes_max = match (oldest.purpose, ApiKey(oldest.api_key)) {
-            (Purpose::ApiVersions, _) => config.setup_frame_bytes_max,
+            (Purpose::ApiVersions | Purpose::Sasl, _) => config.setup_frame_bytes_max,
             (_, ApiKey::PRODUCE) => config.produce_frame_bytes_max,
             _ => config.frame_bytes_max,
         };
-        let Some(mut frame) = self.frames.next(input, bytes_max)? else {
+        let bytes_min = if oldest.bare { 0 } else { CORRELATION_ID_BYTES };
+        let Some(mut frame) = self.frames.next(input, bytes_min..=bytes_max)? else {
             return Ok(None);
         };
-        // The frame reader gives no frame shorter than a correlation id.
-        let received = frame.get_i32();
-        if received != oldest.correlation_id {
-            return Err(NetworkErrorKind::CorrelationMismatch {
-                expected: oldest.correlation_id,
-                received,
-            });
+        if !oldest.bare {
+            // The frame reader gives no frame shorter than a correlation id.
+            let received = frame.get_i32();
+            if received != oldest.correlation_id {
+                return Err(NetworkErrorKind::CorrelationMismatch {
+                    expected: oldest.correlation_id,
+                    received,
+                });
+            }
         }
         if oldest.flexible_answer {
             skip_tagged_fields(&mut frame)?;

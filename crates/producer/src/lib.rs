@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod producer;
 mod record;
+mod sasl;
 mod transaction;
 
 pub use delivery::Delivery;

@@ -6,6 +6,7 @@ use crate::config::{self, Config, ConfigBuilder, Warning};
 use crate::delivery::Delivery;
 use crate::driver::Driver;
 use crate::record::TopicRef;
+use crate::sasl;
 use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
 use ottla_network::transport::{NetworkDriver, TcpConnector};
@@ -227,8 +228,9 @@ impl ProducerBuilder {
         let client_id = client_id(&config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seed = fastrand::u64(..);
-        let network = Network::new(network_config(&config, &client_id), seed)
-            .map_err(|error| Error::start(error.to_string()))?;
+        let mut network = network_config(&config, &client_id);
+        network.sasl = sasl::network_config(&config)?;
+        let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
         let mut connector = TcpConnector::default();
         connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
         connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);

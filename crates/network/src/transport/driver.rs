@@ -2,7 +2,8 @@
 
 use super::ready::{ReadySet, SlotWaker};
 use super::socket::{Socket, Turn};
-use super::{BoxFuture, Connector, Resolver, Stream, SystemResolver, TcpConnector};
+use super::{BoxFuture, Connector, CredentialProvider, Resolver, Stream, SystemResolver, TcpConnector};
+use crate::sasl::{CredentialFailure, Credentials};
 use crate::{ConnectionId, Endpoint, IoAction, Network, NetworkEvent, OutgoingRequest, SendError};
 use bytes::BytesMut;
 use ottla_time::{Clock, Time};
@@ -47,6 +48,7 @@ pub struct NetworkDriver {
     network: Network,
     resolver: Arc<dyn Resolver>,
     connector: Arc<dyn Connector>,
+    credentials: Option<Arc<dyn CredentialProvider>>,
     /// By [`ConnectionId::slot`].
     slots: Vec<Slot>,
     ready: Arc<ReadySet>,
@@ -59,10 +61,15 @@ pub struct NetworkDriver {
 
 struct Slot {
     work: Work,
+    /// The credentials that the connection waits for.
+    credentials: Option<(ConnectionId, Getting)>,
     flag: Arc<SlotWaker>,
     /// The same as `flag`, in the form that futures take.
     waker: Waker,
 }
+
+/// Credentials on their way.
+type Getting = BoxFuture<Result<Credentials, CredentialFailure>>;
 
 /// What goes on for a connection.
 enum Work {
@@ -79,6 +86,7 @@ impl NetworkDriver {
             network,
             resolver: Arc::new(SystemResolver),
             connector: Arc::new(TcpConnector::default()),
+            credentials: None,
             slots: Vec::new(),
             ready: Arc::default(),
             due: Vec::new(),
@@ -96,6 +104,12 @@ impl NetworkDriver {
     /// Connects with `connector` from now on.
     pub fn with_connector(mut self, connector: Arc<dyn Connector>) -> NetworkDriver {
         self.connector = connector;
+        self
+    }
+
+    /// Asks `provider` for the credentials that the configuration does not have.
+    pub fn with_credentials(mut self, provider: Arc<dyn CredentialProvider>) -> NetworkDriver {
+        self.credentials = Some(provider);
         self
     }
 
@@ -180,6 +194,19 @@ impl NetworkDriver {
                     let dial = self.connector.connect(&endpoint, address);
                     self.slots[slot].work = Work::Dialing(connection, dial);
                 }
+                IoAction::Credentials {
+                    connection,
+                    endpoint,
+                    mechanism,
+                } => {
+                    let getting: Getting = match &self.credentials {
+                        Some(provider) => provider.credentials(&endpoint, mechanism),
+                        None => Box::pin(std::future::ready(Err(CredentialFailure::lasting(
+                            "none are configured, and nothing was set to get them from",
+                        )))),
+                    };
+                    self.slots[slot].credentials = Some((connection, getting));
+                }
                 IoAction::Write {
                     connection,
                     header,
@@ -191,6 +218,7 @@ impl NetworkDriver {
                 },
                 IoAction::Close { .. } => {
                     self.slots[slot].work = Work::Nothing;
+                    self.slots[slot].credentials = None;
                     continue;
                 }
             }
@@ -207,6 +235,7 @@ impl NetworkDriver {
             let waker = Waker::from(Arc::clone(&flag));
             self.slots.push(Slot {
                 work: Work::Nothing,
+                credentials: None,
                 flag,
                 waker,
             });
@@ -231,6 +260,13 @@ impl NetworkDriver {
     fn take_turn(&mut self, index: usize, now: Time) -> bool {
         let slot = &mut self.slots[index];
         let cx = &mut Context::from_waker(&slot.waker);
+        if let Some((connection, getting)) = &mut slot.credentials
+            && let Poll::Ready(result) = getting.as_mut().poll(cx)
+        {
+            let connection = *connection;
+            slot.credentials = None;
+            self.network.handle_credentials(connection, result, now);
+        }
         match &mut slot.work {
             Work::Nothing => false,
             Work::Resolving(connection, lookup) => {
@@ -266,6 +302,7 @@ impl NetworkDriver {
                 if let Turn::Failed(failure) = turn {
                     let connection = socket.connection;
                     slot.work = Work::Nothing;
+                    slot.credentials = None;
                     self.network.handle_closed(connection, failure, now);
                     return false;
                 }

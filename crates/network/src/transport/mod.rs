@@ -9,12 +9,14 @@
 //! [`Resolver`] and [`Connector`] are the places to put in other ways to find and to reach a broker.
 
 mod connector;
+mod credentials;
 mod driver;
 mod ready;
 mod resolver;
 mod socket;
 
 pub use connector::{Connector, Stream, TcpConnector};
+pub use credentials::CredentialProvider;
 pub use driver::NetworkDriver;
 pub use resolver::{Resolver, SystemResolver};
 

@@ -5,6 +5,7 @@ mod client;
 mod hostile;
 #[cfg(feature = "tokio")]
 mod kafka;
+mod sasl;
 mod states;
 mod support;
 mod time;

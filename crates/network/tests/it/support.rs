@@ -1,6 +1,7 @@
 //! A network with hands instead of I/O: tests feed it and read what comes out as text.
 
 use bytes::Bytes;
+use ottla_network::sasl::{CredentialFailure, Credentials};
 use ottla_network::{
     ConnectionId, Endpoint, IoAction, IoFailure, Network, NetworkConfig, NetworkError, NetworkEvent,
     NodeState, OutgoingRequest, Segments, SendError,
@@ -167,6 +168,11 @@ impl Hands {
         self.collect();
     }
 
+    pub(crate) fn credentials(&mut self, result: Result<Credentials, CredentialFailure>) {
+        self.network.handle_credentials(self.id(), result, self.now);
+        self.collect();
+    }
+
     pub(crate) fn written(&mut self, count: usize) {
         self.network.handle_written(self.id(), count, self.now);
         self.outgoing.drain(..count);
@@ -270,6 +276,9 @@ impl Hands {
                     self.outgoing.extend(body.to_vec());
                     "write".to_owned()
                 }
+                IoAction::Credentials {
+                    endpoint, mechanism, ..
+                } => format!("credentials for {mechanism} at {endpoint}"),
                 IoAction::Close { .. } => {
                     self.outgoing.clear();
                     "close".to_owned()

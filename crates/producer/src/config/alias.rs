@@ -1,7 +1,11 @@
 //! librdkafka's names for what Java names otherwise.
 
 use super::error::{ConfigError, Origin, Warning};
+use super::settings::Entry;
 use super::value::trim;
+use zeroize::Zeroizing;
+
+const JAAS: &str = "sasl.jaas.config";
 
 /// What a name of librdkafka's becomes.
 enum Target {
@@ -101,11 +105,68 @@ pub(super) fn translate(
             translation.settings.push(((*kind).to_owned(), "PEM".to_owned()));
             translation
         }),
-        Credential => refused("librdkafka's name for a part of sasl.jaas.config, which does nothing yet"),
+        // Both make one entry together, by `credentials`.
+        Credential => {
+            let warning = Warning::new(
+                name,
+                "librdkafka's name for a part of sasl.jaas.config",
+                Some(origin),
+            );
+            Ok(Translation {
+                settings: Vec::new(),
+                warning,
+            })
+        }
         Nothing(why) => nothing(name, why, origin),
         Refused(why) if trim(value).eq_ignore_ascii_case("true") => nothing(name, why, origin),
         Refused(why) => refused(why),
     })
+}
+
+/// The value of `sasl.jaas.config` that librdkafka's user and password make, and where it came from.
+///
+/// The login module is one that PLAIN and both mechanisms of SCRAM take. Java's key wins if it is set, too.
+pub(super) fn credentials(entries: &[Entry]) -> Option<Result<Entry, ConfigError>> {
+    let last = |key: &str| entries.iter().rev().find(|entry| entry.key == key);
+    let (user, password) = (last("sasl.username"), last("sasl.password"));
+    let lonely = |entry: &Entry, other: &str| {
+        let reason = format!("needs {other} beside it");
+        Some(Err(ConfigError::key(&entry.key, reason, Some(&entry.origin))))
+    };
+    let (user, password) = match (user, password) {
+        _ if last(JAAS).is_some() => return None,
+        (None, None) => return None,
+        (Some(user), None) => return lonely(user, "sasl.password"),
+        (None, Some(password)) => return lonely(password, "sasl.username"),
+        (Some(user), Some(password)) => (user, password),
+    };
+    let (name, secret) = (quoted(&user.value), quoted(&password.value));
+    let value = format!(
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username={} password={};",
+        *name, *secret
+    );
+    Some(Ok(Entry {
+        key: JAAS.to_owned(),
+        value: Zeroizing::new(value),
+        origin: password.origin.clone(),
+    }))
+}
+
+/// A text in quotes as JAAS has it.
+fn quoted(text: &str) -> Zeroizing<String> {
+    // Large enough for every escape, so that no smaller copy is left behind.
+    let mut quoted = Zeroizing::new(String::with_capacity(2 * text.len() + 2));
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn nothing(name: &str, why: &str, origin: &Origin) -> Result<Translation, ConfigError> {
@@ -226,11 +287,43 @@ mod tests {
     }
 
     #[test]
+    fn user_and_password_make_an_entry() {
+        let entry = |key: &str, value: &str| Entry {
+            key: key.to_owned(),
+            value: Zeroizing::new(value.to_owned()),
+            origin: Origin::Code,
+        };
+        let (user, password) = (
+            entry("sasl.username", "al\"ice"),
+            entry("sasl.password", "a\\b\n'=;"),
+        );
+        let both = [user.clone(), entry("sasl.password", "old"), password.clone()];
+        let made = credentials(&both).expect("an entry").expect("a whole one");
+        let jaas = ottla_network::sasl::jaas::JaasEntry::parse(&made.value).expect("by the grammar");
+        assert_eq!(
+            jaas.option("username").map(|value| value.reveal()),
+            Some("al\"ice")
+        );
+        assert_eq!(
+            jaas.option("password").map(|value| value.reveal()),
+            Some("a\\b\n'=;")
+        );
+
+        let error = credentials(std::slice::from_ref(&password))
+            .expect("an answer")
+            .err()
+            .expect("an error");
+        assert!(error.to_string().contains("sasl.username") && !error.to_string().contains("a\\b"));
+        assert!(credentials(std::slice::from_ref(&user)).is_some_and(|made| made.is_err()));
+        assert!(credentials(&[user, password, entry(JAAS, "x")]).is_none());
+        assert!(credentials(&[]).is_none());
+    }
+
+    #[test]
     fn what_cannot_be_carried_over_is_refused() {
         for (name, value) in [
             ("queue.buffering.max.kbytes", "9223372036854775807"),
             ("enable.ssl.certificate.verification", "false"),
-            ("sasl.password", "canary"),
         ] {
             match translate(name, value, None, &Origin::Code) {
                 Some(Err(error)) => {

@@ -35,6 +35,9 @@ mod password;
 mod properties;
 mod reference;
 mod rules;
+mod sasl;
+#[cfg(test)]
+mod sasl_tests;
 mod settings;
 mod suggest;
 mod table;
@@ -53,6 +56,7 @@ pub use ottla_protocol::compression::{Codec, CodecError, Compression};
 pub use password::Password;
 pub use properties::{Properties, PropertiesError, Property};
 pub use reference::markdown;
+pub(crate) use sasl::Login;
 pub use settings::Setting;
 pub use table::{DEFINITIONS, definition};
 pub use typed::Config;

@@ -90,6 +90,11 @@ impl Reading {
             .find(|entry| codec_names.contains(&entry.key.as_str()));
         let codec = codec.map(|entry| entry.value.trim());
         let mut by_key: Vec<Entry> = Vec::new();
+        match alias::credentials(entries) {
+            Some(Ok(entry)) => by_key.push(entry),
+            Some(Err(error)) => self.errors.push(error),
+            None => {}
+        }
         for entry in entries {
             if definition(&entry.key).is_some() {
                 self.replace(&mut by_key, entry.clone());

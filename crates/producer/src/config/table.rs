@@ -40,6 +40,8 @@ const fn key(
 const BYTES_ONLY: Meaning =
     NoMeaning("what a key or a value becomes on the wire is a matter of types here; the program sends bytes");
 const NO_JMX: Meaning = NoMeaning("reporters are Java classes; metrics are read through the library");
+const NO_KERBEROS: Meaning =
+    NoMeaning("Kerberos (GSSAPI) is not built in, and no other mechanism looks at it");
 const JVM_PROVIDER: Meaning = NoMeaning("it chooses among the security providers of a Java virtual machine");
 
 /// Every key that Apache Kafka's producer 4.3.1 knows, by name.
@@ -142,17 +144,17 @@ pub static DEFINITIONS: &[Definition] = &[
         "The first wait before something is tried again; it doubles with each failure."),
     key("sasl.client.callback.handler.class", Class, Null, Medium, Any, NotYet,
         "Where a client gets its credentials from."),
-    key("sasl.jaas.config", Password, Null, Medium, Any, NotYet,
+    key("sasl.jaas.config", Password, Null, Medium, Any, Used,
         "The credentials, as one entry in the form of a JAAS file."),
-    key("sasl.kerberos.kinit.cmd", String, Is("/usr/bin/kinit"), Low, Any, NotYet,
+    key("sasl.kerberos.kinit.cmd", String, Is("/usr/bin/kinit"), Low, Any, NO_KERBEROS,
         "The program that renews a Kerberos ticket."),
-    key("sasl.kerberos.min.time.before.relogin", Long, Is("60000"), Low, Any, NotYet,
+    key("sasl.kerberos.min.time.before.relogin", Long, Is("60000"), Low, Any, NO_KERBEROS,
         "Milliseconds between two log-ins with Kerberos, at least."),
-    key("sasl.kerberos.service.name", String, Null, Medium, Any, NotYet,
+    key("sasl.kerberos.service.name", String, Null, Medium, Any, NO_KERBEROS,
         "The Kerberos name that the brokers run under."),
-    key("sasl.kerberos.ticket.renew.jitter", Double, Is("0.05"), Low, Any, NotYet,
+    key("sasl.kerberos.ticket.renew.jitter", Double, Is("0.05"), Low, Any, NO_KERBEROS,
         "How much chance is added to the time of renewal, as a share."),
-    key("sasl.kerberos.ticket.renew.window.factor", Double, Is("0.8"), Low, Any, NotYet,
+    key("sasl.kerberos.ticket.renew.window.factor", Double, Is("0.8"), Low, Any, NO_KERBEROS,
         "The share of a ticket's life after which it is renewed."),
     key("sasl.login.callback.handler.class", Class, Null, Medium, Any, NotYet,
         "What logs in, for OAUTHBEARER."),
@@ -174,8 +176,8 @@ pub static DEFINITIONS: &[Definition] = &[
         "How long a request for a token is tried again, in all."),
     key("sasl.login.retry.backoff.ms", Long, Is("100"), Low, Any, NotYet,
         "The first wait before a request for a token is tried again."),
-    key("sasl.mechanism", String, Is("GSSAPI"), Medium, Any, NotYet,
-        "The SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI."),
+    key("sasl.mechanism", String, Is("GSSAPI"), Medium, Any, Mapped("GSSAPI is not built in, and refused"),
+        "The SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM or GSSAPI."),
     key("sasl.oauthbearer.assertion.algorithm", String, Is("RS256"), Medium, OneOfIgnoringCase(&["ES256", "RS256"]),
         NotYet,
         "How an assertion is signed."),
@@ -234,7 +236,7 @@ pub static DEFINITIONS: &[Definition] = &[
     key("sasl.oauthbearer.token.endpoint.url", String, Null, Medium, Any, NotYet,
         "Where tokens come from: an HTTP endpoint, or a file."),
     key("security.protocol", String, Is("PLAINTEXT"), Medium,
-        OneOfIgnoringCase(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Partly(&["PLAINTEXT"]),
+        OneOfIgnoringCase(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Partly(&["PLAINTEXT", "SASL_PLAINTEXT"]),
         "Whether a connection is encrypted (SSL) and authenticated (SASL)."),
     key("security.providers", String, Null, Low, Any, JVM_PROVIDER,
         "Java classes that register security providers."),

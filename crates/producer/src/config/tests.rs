@@ -370,11 +370,11 @@ fn a_canary_secret_shows_nowhere() {
     });
     let builder = builder.set("canary", "canary2").set("linger.ms", "5");
     let report = builder.check();
-    let secrets = DEFINITIONS
+    let refused = DEFINITIONS
         .iter()
-        .filter(|definition| definition.is_secret())
+        .filter(|definition| definition.is_secret() && definition.meaning == Meaning::NotYet)
         .count();
-    assert_eq!((report.errors.len(), secrets), (9, 9), "{:?}", report.errors);
+    assert_eq!(report.errors.len(), refused, "{:?}", report.errors);
     for text in [
         format!("{builder:?}"),
         format!("{:?}", report.errors),

@@ -4,8 +4,10 @@ use super::choices::{Acks, PartitionerKind, SecurityProtocol};
 use super::endpoint::BootstrapServer;
 use super::error::ConfigError;
 use super::rules;
+use super::sasl::{self, Sasl};
 use super::settings::{Reading, Setting, Settings};
 use super::table::definition;
+use ottla_network::sasl::Mechanism;
 use ottla_protocol::compression::{Codec, Compression};
 use std::fmt;
 use std::str::FromStr;
@@ -21,13 +23,14 @@ macro_rules! config {
         pub struct Config {
             settings: Settings,
             bootstrap_servers: Vec<BootstrapServer>,
+            sasl: Option<Sasl>,
             $($name: $type,)+
         }
 
         impl Config {
-            fn read(settings: Settings, bootstrap_servers: Vec<BootstrapServer>) -> Config {
+            fn read(settings: Settings, bootstrap_servers: Vec<BootstrapServer>, sasl: Option<Sasl>) -> Config {
                 $(let $name: $type = { let read: fn(&Settings) -> $type = $read; read(&settings) };)+
-                Config { settings, bootstrap_servers, $($name,)+ }
+                Config { settings, bootstrap_servers, sasl, $($name,)+ }
             }
 
             $($(#[$about])* pub fn $name(&self) -> $type { self.$name })+
@@ -118,6 +121,16 @@ impl Config {
             .filter(|_| self.settings.is_set("client.id"))
     }
 
+    /// The mechanism that connections authenticate by (`sasl.mechanism`); `None` if `security.protocol` is one without
+    /// SASL.
+    pub fn sasl_mechanism(&self) -> Option<Mechanism> {
+        Some(self.sasl.as_ref()?.mechanism)
+    }
+
+    pub(crate) fn sasl(&self) -> Option<&Sasl> {
+        self.sasl.as_ref()
+    }
+
     /// The name of this producer's transactions (`transactional.id`).
     pub fn transactional_id(&self) -> Option<&str> {
         self.settings.text("transactional.id")
@@ -155,8 +168,12 @@ pub(super) fn finish(reading: &mut Reading) -> Option<Config> {
     let servers = bootstrap_servers(reading);
     check_partitioner(reading);
     check_codec(reading);
+    let sasl = sasl::read(reading);
     let settings = reading.settings.clone();
-    reading.errors.is_empty().then(|| Config::read(settings, servers))
+    reading
+        .errors
+        .is_empty()
+        .then(|| Config::read(settings, servers, sasl))
 }
 
 fn bootstrap_servers(reading: &mut Reading) -> Vec<BootstrapServer> {
