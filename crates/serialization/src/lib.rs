@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "avro")]
+pub mod avro;
 pub mod builtin;
 #[cfg(test)]
 mod builtin_oracle_tests;
@@ -28,8 +30,12 @@ mod error;
 mod headers;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "mock")]
+pub mod mock;
 #[cfg(test)]
 mod oracle;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod serializer;
 
 pub use error::{ErrorKind, SerializeError};
