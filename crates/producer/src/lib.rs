@@ -10,6 +10,8 @@ mod error;
 mod producer;
 mod record;
 mod sasl;
+#[cfg(feature = "tls-no-provider")]
+mod tls;
 mod transaction;
 
 pub use delivery::Delivery;

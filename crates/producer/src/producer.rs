@@ -9,7 +9,7 @@ use crate::record::TopicRef;
 use crate::sasl;
 use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
-use ottla_network::transport::{NetworkDriver, TcpConnector};
+use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
 use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig, TransactionConfig};
 use ottla_time::Clock;
@@ -234,7 +234,7 @@ impl ProducerBuilder {
         let mut connector = TcpConnector::default();
         connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
         connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
-        let network = NetworkDriver::new(network).with_connector(Arc::new(connector));
+        let network = NetworkDriver::new(network).with_connector(secured(Arc::new(connector), &config)?);
         let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
         let codecs = CodecPool::new(config.codec(), sealer);
         let accumulator = AccumulatorConfig {
@@ -289,6 +289,24 @@ fn client_id(config: &Config) -> String {
         (None, Some(id)) => format!("producer-{id}"),
         (None, None) => format!("producer-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
     }
+}
+
+/// TLS over `connector`, if the configuration says so.
+#[cfg(feature = "tls-no-provider")]
+fn secured(connector: Arc<dyn Connector>, config: &Config) -> Result<Arc<dyn Connector>, Error> {
+    use crate::tls::{SharedTlsFiles, TlsFiles};
+    use ottla_network::tls::TlsConnector;
+    let Some(settings) = config.tls() else {
+        return Ok(connector);
+    };
+    let files = SharedTlsFiles(Arc::new(TlsFiles::read(settings)?));
+    Ok(Arc::new(TlsConnector::new(connector, Arc::new(files))))
+}
+
+/// The configuration was checked: it asks for no TLS.
+#[cfg(not(feature = "tls-no-provider"))]
+fn secured(connector: Arc<dyn Connector>, _: &Config) -> Result<Arc<dyn Connector>, Error> {
+    Ok(connector)
 }
 
 fn saturating_u32(bytes: usize) -> u32 {

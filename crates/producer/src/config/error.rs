@@ -80,6 +80,12 @@ impl ConfigError {
         }))
     }
 
+    /// What a key names cannot be used. `error` holds no secret.
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) fn unusable(key: &str, error: &dyn fmt::Display) -> ConfigError {
+        ConfigError::key(key, error.to_string(), None)
+    }
+
     /// Keys that contradict each other; `reason` names them all.
     pub(super) fn keys(keys: &[&str], reason: impl Into<String>, origin: Option<&Origin>) -> ConfigError {
         ConfigError(Box::new(Problem {

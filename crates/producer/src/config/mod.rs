@@ -43,6 +43,8 @@ mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls-no-provider")]
+pub(crate) mod tls;
 mod typed;
 mod value;
 

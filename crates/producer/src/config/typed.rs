@@ -143,6 +143,12 @@ impl Config {
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
+    /// What the keys about TLS say, if it is used; the configuration was checked, so they say something.
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) fn tls(&self) -> Option<super::tls::TlsSettings> {
+        super::tls::settings(&self.settings)?.ok()
+    }
+
     /// Every key of the table with its value and where that came from, by name.
     pub fn settings(&self) -> &[Setting] {
         self.settings.as_slice()
@@ -168,6 +174,7 @@ pub(super) fn finish(reading: &mut Reading) -> Option<Config> {
     let servers = bootstrap_servers(reading);
     check_partitioner(reading);
     check_codec(reading);
+    check_tls(reading);
     let sasl = sasl::read(reading);
     let settings = reading.settings.clone();
     reading
@@ -231,6 +238,22 @@ fn check_codec(reading: &mut Reading) {
         reading
             .errors
             .push(ConfigError::value(definition, compression.name(), reason, origin));
+    }
+}
+
+#[cfg(feature = "tls-no-provider")]
+fn check_tls(reading: &mut Reading) {
+    super::tls::check(reading);
+}
+
+#[cfg(not(feature = "tls-no-provider"))]
+fn check_tls(reading: &mut Reading) {
+    const KEY: &str = "security.protocol";
+    let protocol: SecurityProtocol = choice(&reading.settings, KEY);
+    if matches!(protocol, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl) {
+        let origin = reading.settings.setting(KEY).origin();
+        let error = ConfigError::key(KEY, "TLS is not compiled in; it takes the feature tls", origin);
+        reading.errors.push(error);
     }
 }
 

@@ -1,0 +1,166 @@
+//! TLS from the configuration: reads the stores, and reads them again when a file changed.
+
+use crate::Error;
+use crate::config::ConfigError;
+use crate::config::tls::{Identity, StoreFile, TlsSettings, Trust};
+use ottla_network::TlsFailure;
+use ottla_network::stores::{self, Store, StoreError};
+use ottla_network::tls::{TlsConfig, TlsSource};
+use ottla_network::transport::BoxFuture;
+use parking_lot::Mutex;
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The settings of TLS for each new connection.
+pub(crate) struct TlsFiles {
+    settings: TlsSettings,
+    state: Mutex<State>,
+}
+
+struct State {
+    config: TlsConfig,
+    stamps: Vec<Stamp>,
+}
+
+/// By what a changed file is known; `None` where there is no file.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl TlsFiles {
+    /// Reads all files.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be read, or what is in it cannot be used.
+    pub(crate) fn read(settings: TlsSettings) -> Result<TlsFiles, Error> {
+        // Before the files, so that what changes meanwhile is read again.
+        let stamps = stamps(&settings);
+        let config = load(&settings)?;
+        Ok(TlsFiles {
+            settings,
+            state: Mutex::new(State { config, stamps }),
+        })
+    }
+
+    /// The settings as the files are now. Files that cannot be used, perhaps because they are being written, are left
+    /// alone until the next connection; what was read before goes on.
+    fn current(&self) -> TlsConfig {
+        let stamps = stamps(&self.settings);
+        let mut state = self.state.lock();
+        if stamps != state.stamps
+            && let Ok(config) = load(&self.settings)
+        {
+            *state = State { config, stamps };
+        }
+        state.config.clone()
+    }
+}
+
+/// [`TlsFiles`], shared between connections.
+#[derive(Debug)]
+pub(crate) struct SharedTlsFiles(pub(crate) Arc<TlsFiles>);
+
+impl TlsSource for SharedTlsFiles {
+    fn config(&self) -> BoxFuture<Result<TlsConfig, TlsFailure>> {
+        let files = Arc::clone(&self.0);
+        Box::pin(async move {
+            // A file system may be slow, and all connections share one thread.
+            let current = tokio::task::spawn_blocking(move || files.current());
+            current.await.map_err(|_| TlsFailure::Stores {
+                detail: "the runtime stops, so the certificates were not read".to_owned(),
+            })
+        })
+    }
+}
+
+impl fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsFiles")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+fn files(settings: &TlsSettings) -> impl Iterator<Item = &StoreFile> {
+    let trust = match &settings.trust {
+        Some(Trust::File(file)) => Some(file),
+        _ => None,
+    };
+    let identity = match &settings.identity {
+        Some(Identity::File { file, .. }) => Some(file),
+        _ => None,
+    };
+    trust.into_iter().chain(identity)
+}
+
+fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
+    let stamp = |file: &StoreFile| {
+        let metadata = fs::metadata(&file.path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    files(settings).map(stamp).collect()
+}
+
+fn load(settings: &TlsSettings) -> Result<TlsConfig, ConfigError> {
+    let mut builder = TlsConfig::builder()
+        .verify_names(settings.verifies_names)
+        .versions(settings.versions.iter().copied())
+        .cipher_suites(settings.cipher_suites.iter().cloned());
+    builder = match &settings.trust {
+        Some(Trust::File(file)) => builder.trust(read(file, None)?.trusted),
+        Some(Trust::Inline(certificates)) => {
+            let read = Store::read(
+                stores::StoreForm::Pem,
+                certificates.reveal().as_bytes(),
+                None,
+                None,
+            );
+            builder.trust(
+                read.map_err(|error| ConfigError::unusable(TRUST, &error))?
+                    .trusted,
+            )
+        }
+        None => builder
+            .trust_platform()
+            .map_err(|error| ConfigError::unusable("ssl.truststore.location", &error))?,
+    };
+    if let Some(identity) = &settings.identity {
+        builder = builder.identity(load_identity(identity)?);
+    }
+    builder
+        .build()
+        .map_err(|error| ConfigError::unusable("security.protocol", &error))
+}
+
+const TRUST: &str = "ssl.truststore.certificates";
+
+fn load_identity(identity: &Identity) -> Result<stores::Identity, ConfigError> {
+    match identity {
+        Identity::File { file, key_password } => {
+            let store = read(file, key_password.as_ref().map(crate::config::Password::reveal))?;
+            let found = store.identities.into_iter().next();
+            found.ok_or_else(|| unusable_file(file, &StoreError::NoKey))
+        }
+        Identity::Inline {
+            key,
+            chain,
+            key_password,
+        } => {
+            let key_password = key_password.as_ref().map(crate::config::Password::reveal);
+            Store::from_pem_parts(key.reveal(), chain.reveal(), key_password)
+                .map_err(|error| ConfigError::unusable("ssl.keystore.key", &error))
+        }
+    }
+}
+
+fn read(file: &StoreFile, key_password: Option<&str>) -> Result<Store, ConfigError> {
+    let bytes = fs::read(&file.path).map_err(|error| unusable_file(file, &error))?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let password = file.password.as_ref().map(crate::config::Password::reveal);
+    Store::read(file.form, &bytes, password, key_password).map_err(|error| unusable_file(file, &error))
+}
+
+fn unusable_file(file: &StoreFile, error: &dyn fmt::Display) -> ConfigError {
+    ConfigError::unusable(file.key, &format_args!("{}: {error}", file.path))
+}
