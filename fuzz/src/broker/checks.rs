@@ -35,6 +35,7 @@ impl World {
 
     /// When nothing is wrong any more and time has passed.
     pub(super) fn check_healed(&self) {
+        assert_eq!(self.open_requests(), 0, "requests that nobody answers");
         for id in ["x", "y"] {
             if let Some((state, ..)) = self.cluster.transaction(id) {
                 let ended = matches!(state, "Empty" | "CompleteCommit" | "CompleteAbort");

@@ -3,7 +3,7 @@
 //! An input is a cluster and a list of operations. After each of them the logs are looked at from outside: offsets are
 //! dense, no sequence of a producer stands there twice, what was acknowledged under acks=all stands where it was said to
 //! stand, all markers of a transaction are of one kind, and readers see what a scan of the log says they should. At the end
-//! the cluster heals and time passes: then no transaction hangs.
+//! the cluster heals and time passes: then no transaction hangs, and no request either.
 
 mod checks;
 mod operation;

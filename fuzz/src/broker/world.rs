@@ -14,7 +14,7 @@ use ottla_protocol::messages::txn_offset_commit::{
 };
 use ottla_protocol::messages::{
     AddPartitionsToTxnRequest, EndTxnRequest, EndTxnResponse, FetchRequest, InitProducerIdRequest,
-    InitProducerIdResponse, ProduceRequest, TxnOffsetCommitRequest,
+    InitProducerIdResponse, MetadataRequest, ProduceRequest, TxnOffsetCommitRequest,
 };
 use ottla_protocol::records::BatchBuilder;
 use ottla_protocol::wire::Uuid;
@@ -73,6 +73,8 @@ struct Open {
 struct Link {
     id: Option<ConnectionId>,
     open: VecDeque<Open>,
+    /// Bytes went over it that may be a request which waits for days.
+    is_garbled: bool,
 }
 
 #[derive(Debug)]
@@ -174,9 +176,9 @@ impl World {
                 ]
                 .concat();
                 // Nobody waits for the answer: its correlation id is 0.
-                self.submit(*broker, Bytes::from([&header, *body].concat()));
+                self.garble(*broker, Bytes::from([&header, *body].concat()));
             }
-            Operation::Bytes(broker, bytes) => self.submit(*broker, Bytes::copy_from_slice(bytes)),
+            Operation::Bytes(broker, bytes) => self.garble(*broker, Bytes::copy_from_slice(bytes)),
             other => self.control(other),
         }
         self.drain();
@@ -481,6 +483,11 @@ impl World {
         }
     }
 
+    fn garble(&mut self, broker: i32, frame: Bytes) {
+        self.submit(broker, frame);
+        self.links[index(broker)].is_garbled = true;
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.cluster.poll_output() {
             match output {
@@ -583,6 +590,21 @@ impl World {
             }
         }
         self.advance(HEALING);
+        for broker in 1..=BROKERS {
+            let link = &mut self.links[index(broker)];
+            if let Some(id) = link.id.filter(|_| link.is_garbled) {
+                *link = Link::default();
+                self.cluster.handle_closed(id, self.now);
+            }
+            let request = MetadataRequest::default();
+            self.call(broker, &request, 4, Expected::Anything, true);
+        }
+        self.advance(Duration::from_secs(1));
+    }
+
+    /// How many requests have no answer. One that was lost on purpose is taken for answered when a later one is.
+    pub(super) fn open_requests(&self) -> usize {
+        self.links.iter().map(|link| link.open.len()).sum()
     }
 
     fn wall_ms(&self) -> i64 {
