@@ -329,6 +329,9 @@ impl Cluster {
             return;
         };
         let broker = connection.broker;
+        if self.take_bare_sasl(id, &frame) {
+            return;
+        }
         let (mut context, body) = match api::parse_header(id, broker, &frame) {
             Ok(parsed) => parsed,
             Err(reason) => return self.close(id, reason),
@@ -341,6 +344,9 @@ impl Cluster {
             version: context.version,
             correlation_id: context.correlation_id,
         });
+        if let Some(objection) = self.sasl_objection(id, api) {
+            return self.close(id, objection);
+        }
         if !versions::is_supported(self.config.pose, api, context.version) && api != ApiKey::API_VERSIONS {
             // As a broker does: only ApiVersions has an answer to a version that is not spoken (KIP-511).
             return self.close(id, "the API or its version is not supported");
@@ -400,6 +406,10 @@ impl Cluster {
         let id = context.connection;
         match outcome {
             Outcome::Answer(frame) => self.answer(context, frame),
+            Outcome::AnswerAndClose(frame, reason) => {
+                self.answer(context, frame);
+                self.enqueue(id, context.strikes.response_delay(), Outgoing::Close(reason));
+            }
             Outcome::Nothing => {}
             Outcome::Wait => {
                 if let Some(connection) = self.connections.get_mut(&id) {
@@ -421,7 +431,7 @@ impl Cluster {
             FaultAction::CloseAtByte(bytes) => {
                 let cut = frame.slice(..(*bytes).min(frame.len()));
                 self.send(context, cut);
-                self.enqueue(id, context.strikes.response_delay(), Outgoing::Close);
+                self.enqueue(id, context.strikes.response_delay(), Outgoing::Close("a fault"));
             }
             FaultAction::Partial(bytes) => {
                 let cut = frame.slice(..(*bytes).min(frame.len()));
@@ -458,6 +468,11 @@ impl Cluster {
             context.strikes.response_delay(),
             Outgoing::Bytes(bytes),
         );
+    }
+
+    /// Sends a message of SASL that has no header.
+    pub(crate) fn send_bare(&mut self, id: ConnectionId, bytes: Bytes) {
+        self.enqueue(id, Duration::ZERO, Outgoing::Bytes(bytes));
     }
 
     /// Puts something on its way, behind what is on its way already.
@@ -506,7 +521,7 @@ impl Cluster {
                         bytes,
                     });
                 }
-                Some((_, Outgoing::Close)) => self.close(id, "a fault"),
+                Some((_, Outgoing::Close(reason))) => self.close(id, reason),
                 None => return,
             }
         }

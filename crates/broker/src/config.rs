@@ -1,5 +1,6 @@
 //! What a cluster is made of: brokers, topics, limits and the defaults that a real broker has.
 
+use crate::sasl::SaslOptions;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -246,6 +247,8 @@ pub struct ClusterConfig {
     pub group_max_session_timeout_ms: i32,
     /// `connections.max.idle.ms`; `None` keeps idle connections.
     pub connections_max_idle: Option<Duration>,
+    /// Who may connect; `None` lets everybody in, as a listener without SASL does.
+    pub sasl: Option<SaslOptions>,
     /// Bounds that hold whatever clients send.
     pub limits: Limits,
     /// Decides ids that a real cluster draws at random: cluster, topics and members. The same seed and the same inputs
@@ -276,6 +279,7 @@ impl Default for ClusterConfig {
             group_max_session_timeout_ms: 1_800_000,
             connections_max_idle: None,
             limits: Limits::default(),
+            sasl: None,
             seed: 0,
         }
     }

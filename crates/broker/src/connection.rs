@@ -1,6 +1,7 @@
 //! One connection, as the core knows it.
 
 use crate::request::Held;
+use crate::sasl::Identity;
 use bytes::Bytes;
 use ottla_time::Time;
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     Bytes(Bytes),
-    Close,
+    Close(&'static str),
 }
 
 /// One connection: requests are carried out one after the other, and answers keep their order.
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) silent: bool,
     /// Answers that are on their way: (arrival, what).
     pub(crate) outgoing: VecDeque<(Time, Outgoing)>,
+    /// Who the client is, where the cluster wants to know.
+    pub(crate) identity: Identity,
     /// When the last request came.
     pub(crate) last_active: Time,
 }
@@ -44,6 +47,7 @@ impl Connection {
             paused: false,
             silent: false,
             outgoing: VecDeque::new(),
+            identity: Identity::default(),
             last_active: now,
         }
     }

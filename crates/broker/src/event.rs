@@ -35,6 +35,17 @@ pub enum EventKind {
         /// Why, in a few words.
         reason: &'static str,
     },
+    /// A client proved who it is.
+    Authenticated {
+        /// The connection's number.
+        connection: u64,
+        /// Who it is.
+        principal: String,
+        /// By which mechanism.
+        mechanism: &'static str,
+        /// Not for the first time on this connection.
+        again: bool,
+    },
     /// A request was taken up.
     Request {
         /// The connection's number.

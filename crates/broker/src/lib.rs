@@ -134,6 +134,7 @@ mod node;
 mod producer_state;
 mod replication;
 mod request;
+mod sasl;
 #[cfg(feature = "tcp")]
 mod tcp;
 #[cfg(feature = "tcp")]
@@ -155,6 +156,7 @@ pub use event::{Event, EventKind};
 pub use fault::{Fault, FaultAction};
 pub use frame::FrameDecoder;
 pub use inspect::{Isolation, LogBatch, PartitionState};
+pub use sasl::{SaslMechanism, SaslOptions};
 #[cfg(feature = "tcp")]
 pub use tcp::{ClusterGuard, ListenOptions, Server};
 #[cfg(feature = "tcp")]

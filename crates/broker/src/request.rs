@@ -29,6 +29,8 @@ pub(crate) struct Held {
 pub(crate) enum Outcome {
     /// The whole frame of the answer.
     Answer(Bytes),
+    /// The whole frame of the answer; after it the connection ends, for this reason.
+    AnswerAndClose(Bytes, &'static str),
     /// The answer comes later; the connection waits.
     Wait,
     /// The request has no answer (acks=0).

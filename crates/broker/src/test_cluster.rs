@@ -5,6 +5,7 @@ use crate::config::{ClusterConfig, Pose, TopicSpec, TransactionVersion};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::inspect::Isolation;
+use crate::sasl::SaslOptions;
 use crate::tcp::{Bound, ClusterGuard, ListenOptions, Server, Shared};
 use ottla_protocol::records::Record;
 use std::io;
@@ -72,6 +73,12 @@ impl TestClusterBuilder {
     /// The transaction protocol, where it is to be another than the pose brings.
     pub fn transaction_version(mut self, version: TransactionVersion) -> TestClusterBuilder {
         self.config.transaction_version = Some(version);
+        self
+    }
+
+    /// Lets in only who authenticates.
+    pub fn sasl(mut self, sasl: SaslOptions) -> TestClusterBuilder {
+        self.config.sasl = Some(sasl);
         self
     }
 

@@ -54,6 +54,7 @@ const TABLE: &[Row] = &[
     all(ApiKey::SYNC_GROUP, 0, [2, 5, 5, 5, 5]),
     all(ApiKey::DESCRIBE_GROUPS, 0, [2, 5, 5, 6, 6]),
     all(ApiKey::LIST_GROUPS, 0, [2, 4, 5, 5, 5]),
+    all(ApiKey::SASL_HANDSHAKE, 0, [1, 1, 1, 1, 1]),
     all(ApiKey::API_VERSIONS, 0, [2, 3, 4, 4, 4]),
     all(ApiKey::CREATE_TOPICS, 2, [3, 7, 7, 7, 7]),
     all(ApiKey::DELETE_TOPICS, 1, [3, 6, 6, 6, 6]),
@@ -65,6 +66,7 @@ const TABLE: &[Row] = &[
     all(ApiKey::END_TXN, 0, [1, 3, 4, 5, 5]),
     all(ApiKey::TXN_OFFSET_COMMIT, 0, [2, 3, 4, 5, 5]),
     all(ApiKey::DESCRIBE_CONFIGS, 1, [2, 4, 4, 4, 4]),
+    all(ApiKey::SASL_AUTHENTICATE, 0, [0, 2, 2, 2, 2]),
     all(ApiKey::CREATE_PARTITIONS, 0, [1, 3, 3, 3, 3]),
     all(ApiKey::DELETE_GROUPS, 0, [1, 2, 2, 2, 2]),
     row(

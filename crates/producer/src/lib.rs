@@ -9,7 +9,7 @@ mod driver;
 mod error;
 mod producer;
 mod record;
-mod sasl;
+pub mod sasl;
 #[cfg(feature = "tls-no-provider")]
 mod tls;
 mod transaction;

@@ -6,7 +6,7 @@ use crate::config::{self, Config, ConfigBuilder, Warning};
 use crate::delivery::Delivery;
 use crate::driver::Driver;
 use crate::record::TopicRef;
-use crate::sasl;
+use crate::sasl::{self, CredentialProvider};
 use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
 use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
@@ -62,6 +62,7 @@ impl Producer {
         ProducerBuilder {
             source: Source::Builder(ConfigBuilder::new()),
             runtime: None,
+            credentials: None,
         }
     }
 
@@ -150,6 +151,7 @@ impl Producer {
 pub struct ProducerBuilder {
     source: Source,
     runtime: Option<tokio::runtime::Handle>,
+    credentials: Option<Arc<dyn CredentialProvider>>,
 }
 
 #[derive(Debug)]
@@ -218,6 +220,15 @@ impl ProducerBuilder {
         }
     }
 
+    /// Authenticates with credentials that `provider` has, instead of those in `sasl.jaas.config`. The mechanism is that
+    /// of `sasl.mechanism`, and `sasl.jaas.config` must name its login module all the same.
+    pub fn credentials(self, provider: Arc<dyn CredentialProvider>) -> ProducerBuilder {
+        ProducerBuilder {
+            credentials: Some(provider),
+            ..self
+        }
+    }
+
     /// Checks the configuration and starts the producer. It connects in the background: a broker that is not there
     /// shows in the first send.
     pub fn build(self) -> Result<Producer, Error> {
@@ -229,12 +240,17 @@ impl ProducerBuilder {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seed = fastrand::u64(..);
         let mut network = network_config(&config, &client_id);
-        network.sasl = sasl::network_config(&config)?;
+        let sasl = sasl::set_up(&config, self.credentials)?;
+        let (sasl, provider) = sasl.map_or((None, None), |sasl| (Some(sasl.network), sasl.provider));
+        network.sasl = sasl;
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
         let mut connector = TcpConnector::default();
         connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
         connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
-        let network = NetworkDriver::new(network).with_connector(secured(Arc::new(connector), &config)?);
+        let mut network = NetworkDriver::new(network).with_connector(secured(Arc::new(connector), &config)?);
+        if let Some(provider) = provider {
+            network = network.with_credentials(provider);
+        }
         let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
         let codecs = CodecPool::new(config.codec(), sealer);
         let accumulator = AccumulatorConfig {

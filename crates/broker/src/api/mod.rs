@@ -67,6 +67,8 @@ macro_rules! for_each_api {
             LIST_GROUPS: messages::ListGroupsRequest => list_groups,
             CREATE_TOPICS: messages::CreateTopicsRequest => create_topics,
             DELETE_TOPICS: messages::DeleteTopicsRequest => delete_topics,
+            SASL_HANDSHAKE: messages::SaslHandshakeRequest => sasl_handshake,
+            SASL_AUTHENTICATE: messages::SaslAuthenticateRequest => sasl_authenticate,
             DELETE_RECORDS: messages::DeleteRecordsRequest => delete_records_api,
             INIT_PRODUCER_ID: messages::InitProducerIdRequest => init_producer_id,
             OFFSET_FOR_LEADER_EPOCH: messages::OffsetForLeaderEpochRequest => offset_for_leader_epoch,

@@ -4,9 +4,13 @@ use super::choices::SecurityProtocol;
 use super::error::ConfigError;
 use super::settings::{Reading, Settings};
 use super::value::Value;
+use crate::sasl::UnsecuredToken;
 use ottla_network::sasl::jaas::{JaasEntry, LoginModule};
 use ottla_network::sasl::{Mechanism, PasswordCredentials};
+use std::path::PathBuf;
 
+const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
+const HANDLER: &str = "sasl.login.callback.handler.class";
 const JAAS: &str = "sasl.jaas.config";
 const MECHANISM: &str = "sasl.mechanism";
 const PROTOCOL: &str = "security.protocol";
@@ -23,6 +27,17 @@ pub(crate) struct Sasl {
 pub(crate) enum Login {
     /// The configuration has them.
     Password(PasswordCredentials),
+    /// A token that nobody signs.
+    Unsecured(UnsecuredToken),
+    /// A file with a token.
+    File {
+        path: PathBuf,
+        extensions: Vec<(String, String)>,
+    },
+    /// AWS keys of the environment or the shared file.
+    Aws { profile: Option<String> },
+    /// The program brings them.
+    Own,
 }
 
 /// What is wrong, and which key is to blame.
@@ -74,6 +89,8 @@ fn sasl(settings: &Settings) -> Result<Sasl, Problem> {
             LoginModule::Plain | LoginModule::Scram => Login::Password(password(&entry, mechanism)?),
             _ => return wrong_module(),
         },
+        Mechanism::OauthBearer if module == LoginModule::OauthBearer => token(settings, &entry)?,
+        Mechanism::AwsMskIam if module == LoginModule::MskIam => aws(&entry)?,
         _ => return wrong_module(),
     };
     Ok(Sasl { mechanism, login })
@@ -133,6 +150,47 @@ fn password(entry: &JaasEntry, mechanism: Mechanism) -> Result<PasswordCredentia
         return Err(Problem(JAAS, "its option username is empty".to_owned()));
     }
     Ok(credentials)
+}
+
+/// Java's default handler makes tokens that nobody signs, the other one gets them from an endpoint.
+fn token(settings: &Settings, entry: &JaasEntry) -> Result<Login, Problem> {
+    let problem = |reason: String| Problem(JAAS, reason);
+    if settings.text(HANDLER).is_none() {
+        let token = UnsecuredToken::read(entry).map_err(problem)?;
+        return Ok(token.map_or(Login::Own, Login::Unsecured));
+    }
+    let endpoint = settings.text(ENDPOINT).unwrap_or_default();
+    // `file:/path` and `file:///path` are what Java's URL takes.
+    let path = endpoint.strip_prefix("file:");
+    let Some(path) = path
+        .map(|path| path.strip_prefix("//").unwrap_or(path))
+        .filter(|path| path.starts_with('/'))
+    else {
+        let reason = "must be file:///… with an absolute path; getting tokens over HTTP does nothing yet (a program can \
+                      bring its own by ProducerBuilder::credentials)";
+        return Err(Problem(ENDPOINT, reason.to_owned()));
+    };
+    let extensions = entry.options().filter_map(|(name, value)| {
+        let name = name.strip_prefix("extension_")?;
+        Some((name.to_owned(), value.reveal().to_owned()))
+    });
+    Ok(Login::File {
+        path: path.into(),
+        extensions: extensions.collect(),
+    })
+}
+
+fn aws(entry: &JaasEntry) -> Result<Login, Problem> {
+    let taken = ["awsProfileName", "awsDebugCreds"];
+    if entry.options().any(|(name, _)| !taken.contains(&name)) {
+        let reason = "of the options of IAMLoginModule only awsProfileName is taken: keys come from the environment, the \
+                      shared file or the program, not from a role";
+        return Err(Problem(JAAS, reason.to_owned()));
+    }
+    let profile = entry.option("awsProfileName");
+    Ok(Login::Aws {
+        profile: profile.map(|name| name.reveal().to_owned()),
+    })
 }
 
 /// What the key could look like.

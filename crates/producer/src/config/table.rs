@@ -40,6 +40,7 @@ const fn key(
 const BYTES_ONLY: Meaning =
     NoMeaning("what a key or a value becomes on the wire is a matter of types here; the program sends bytes");
 const NO_JMX: Meaning = NoMeaning("reporters are Java classes; metrics are read through the library");
+const BROKER_CHECKS: Meaning = NoMeaning("only who checks a token looks at it, which is the broker's part");
 const NO_KERBEROS: Meaning =
     NoMeaning("Kerberos (GSSAPI) is not built in, and no other mechanism looks at it");
 const JVM_PROVIDER: Meaning = NoMeaning("it chooses among the security providers of a Java virtual machine");
@@ -142,7 +143,7 @@ pub static DEFINITIONS: &[Definition] = &[
         "The longest wait before something is tried again."),
     key("retry.backoff.ms", Long, Is("100"), Low, AtLeast(0), Used,
         "The first wait before something is tried again; it doubles with each failure."),
-    key("sasl.client.callback.handler.class", Class, Null, Medium, Any, NotYet,
+    key("sasl.client.callback.handler.class", Class, Null, Medium, Any, Partly(&["software.amazon.msk.auth.iam.IAMClientCallbackHandler"]),
         "Where a client gets its credentials from."),
     key("sasl.jaas.config", Password, Null, Medium, Any, Used,
         "The credentials, as one entry in the form of a JAAS file."),
@@ -156,9 +157,12 @@ pub static DEFINITIONS: &[Definition] = &[
         "How much chance is added to the time of renewal, as a share."),
     key("sasl.kerberos.ticket.renew.window.factor", Double, Is("0.8"), Low, Any, NO_KERBEROS,
         "The share of a ticket's life after which it is renewed."),
-    key("sasl.login.callback.handler.class", Class, Null, Medium, Any, NotYet,
+    key("sasl.login.callback.handler.class", Class, Null, Medium, Any, Partly(&[
+        "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler",
+        "org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerLoginCallbackHandler",
+    ]),
         "What logs in, for OAUTHBEARER."),
-    key("sasl.login.class", Class, Null, Medium, Any, NotYet,
+    key("sasl.login.class", Class, Null, Medium, Any, JavaCode("it names Java code; a program can bring credentials of its own by ProducerBuilder::credentials"),
         "What keeps a log-in alive."),
     key("sasl.login.connect.timeout.ms", Int, Null, Low, Any, NotYet,
         "How long connecting to the token endpoint may take."),
@@ -205,11 +209,11 @@ pub static DEFINITIONS: &[Definition] = &[
         "The client's name at the token endpoint."),
     key("sasl.oauthbearer.client.credentials.client.secret", Password, Null, Medium, Any, NotYet,
         "The client's secret at the token endpoint."),
-    key("sasl.oauthbearer.clock.skew.seconds", Int, Is("30"), Low, Any, NotYet,
+    key("sasl.oauthbearer.clock.skew.seconds", Int, Is("30"), Low, Any, BROKER_CHECKS,
         "By how much the clocks of issuer and reader of a token may differ."),
-    key("sasl.oauthbearer.expected.audience", List, Is(""), High, Any, NotYet,
+    key("sasl.oauthbearer.expected.audience", List, Is(""), High, Any, BROKER_CHECKS,
         "The audiences that a token may name."),
-    key("sasl.oauthbearer.expected.issuer", String, Null, High, Any, NotYet,
+    key("sasl.oauthbearer.expected.issuer", String, Null, High, Any, BROKER_CHECKS,
         "The issuer that a token must name."),
     key("sasl.oauthbearer.header.urlencode", Boolean, Is("false"), Low, Any, NotYet,
         "Whether id and secret are URL-encoded in the header of the request for a token."),
@@ -233,7 +237,7 @@ pub static DEFINITIONS: &[Definition] = &[
         "The claim that holds a token's scope."),
     key("sasl.oauthbearer.sub.claim.name", String, Is("sub"), Low, Any, NotYet,
         "The claim that holds a token's subject."),
-    key("sasl.oauthbearer.token.endpoint.url", String, Null, Medium, Any, NotYet,
+    key("sasl.oauthbearer.token.endpoint.url", String, Null, Medium, Any, Mapped("file:///… only so far"),
         "Where tokens come from: an HTTP endpoint, or a file."),
     key("security.protocol", String, Is("PLAINTEXT"), Medium,
         OneOfIgnoringCase(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Used,

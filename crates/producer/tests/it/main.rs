@@ -5,5 +5,6 @@ mod faults;
 mod life;
 mod real;
 mod records;
+mod sasl;
 mod support;
 mod transactions;
