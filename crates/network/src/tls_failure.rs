@@ -124,7 +124,8 @@ impl TlsFailure {
             TlsFailure::InvalidCertificate { .. } => "issue the broker's certificate anew",
             TlsFailure::Incompatible { .. } => {
                 "compare ssl.enabled.protocols, ssl.protocol and ssl.cipher.suites with the broker's; a key on P-521 takes the \
-                 feature tls-aws-lc-rs"
+                 feature tls-aws-lc-rs; and with TLS 1.2 a broker that wants a client certificate (ssl.keystore.location) \
+                 answers like this too"
             }
             TlsFailure::ClientCertificate {
                 is_configured: false, ..

@@ -7,7 +7,13 @@ mod hostile;
 mod kafka;
 mod sasl;
 mod states;
+#[cfg(feature = "pkcs12")]
+mod stores;
 mod support;
 mod time;
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc-rs"))]
+mod tls;
+#[cfg(any(feature = "pkcs12", feature = "tls"))]
+mod tools;
 #[cfg(feature = "tokio")]
 mod transport;
