@@ -6,6 +6,7 @@ use ottla_sender::{
     Call, DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TransactionError,
     TransactionErrorKind, TrySendError,
 };
+use ottla_serialization::{ErrorKind as SerializeErrorKind, SerializeError};
 use std::fmt;
 
 /// What went wrong. Ask it by its predicates; its text says what to do.
@@ -20,11 +21,26 @@ enum Kind {
     WouldWait(TrySendError),
     Delivery(DeliveryFailure),
     Transaction(TransactionError),
+    Serialize(SerializeError),
+    /// A serializer has to ask somebody first.
+    NotReady,
 }
 
 impl Error {
     pub(crate) fn start(message: impl Into<String>) -> Error {
         Error(Box::new(Kind::Start(message.into())))
+    }
+
+    pub(crate) fn not_ready() -> Error {
+        Error(Box::new(Kind::NotReady))
+    }
+
+    /// Why a key or a value could not be serialized, if that is what went wrong: it names topic, subject and field.
+    pub fn serialize_error(&self) -> Option<&SerializeError> {
+        match &*self.0 {
+            Kind::Serialize(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// Whether the record is in the log. What was never queued is not persisted.
@@ -41,6 +57,8 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         match &*self.0 {
             Kind::Config(_) | Kind::Start(_) => false,
+            Kind::Serialize(error) => error.is_retriable(),
+            Kind::NotReady => true,
             Kind::Send(SendError::Transaction(error)) => error.is_retriable(),
             Kind::Send(error) => {
                 matches!(
@@ -69,6 +87,7 @@ impl Error {
                 )
             }
             Kind::Delivery(failure) => failure.kind == FailureKind::Timeout,
+            Kind::Serialize(error) => error.kind() == SerializeErrorKind::Timeout,
             Kind::Transaction(error) => matches!(error.kind, TransactionErrorKind::TimedOut { .. }),
             _ => false,
         }
@@ -100,7 +119,7 @@ impl Error {
     pub fn would_wait(&self) -> bool {
         matches!(
             &*self.0,
-            Kind::WouldWait(TrySendError::Metadata | TrySendError::Memory)
+            Kind::WouldWait(TrySendError::Metadata | TrySendError::Memory) | Kind::NotReady
         )
     }
 
@@ -168,6 +187,8 @@ impl fmt::Display for Error {
             Kind::WouldWait(error) => error.fmt(f),
             Kind::Delivery(failure) => failure.fmt(f),
             Kind::Transaction(error) => error.fmt(f),
+            Kind::Serialize(error) => error.fmt(f),
+            Kind::NotReady => f.write_str("what the serializer needs is being fetched; send() waits for it"),
         }
     }
 }
@@ -189,6 +210,12 @@ impl From<SendError> for Error {
 impl From<TrySendError> for Error {
     fn from(error: TrySendError) -> Error {
         Error(Box::new(Kind::WouldWait(error)))
+    }
+}
+
+impl From<SerializeError> for Error {
+    fn from(error: SerializeError) -> Error {
+        Error(Box::new(Kind::Serialize(error)))
     }
 }
 

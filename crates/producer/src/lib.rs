@@ -13,14 +13,19 @@ pub mod sasl;
 #[cfg(feature = "tls-no-provider")]
 mod tls;
 mod transaction;
+mod typed;
 
 pub use delivery::Delivery;
 pub use error::Error;
 pub use ottla_protocol::ErrorCode;
 pub use ottla_sender::{GroupMetadata, GroupOffset, Persistence, RecordMetadata};
+pub use ottla_serialization as serialization;
 pub use producer::{Producer, ProducerBuilder};
 pub use record::{Record, TopicRef};
 pub use transaction::Transaction;
+#[cfg(feature = "schema-registry")]
+pub use typed::RegistryHttp;
+pub use typed::{TypedProducer, TypedRecord};
 
 use std::sync::Arc;
 

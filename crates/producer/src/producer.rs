@@ -47,6 +47,7 @@ struct Inner {
     config: Config,
     client_id: String,
     warnings: Vec<Warning>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Drop for Inner {
@@ -117,6 +118,11 @@ impl Producer {
     /// is resolved. Calling it again is harmless; it can only shorten the time.
     pub async fn close(&self, timeout: Duration) {
         self.inner.handle.close(timeout).await;
+    }
+
+    /// Where what waits for others can run.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.inner.runtime
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -267,34 +273,36 @@ impl ProducerBuilder {
             seed,
         );
         let driver = Driver::new(sender, network, codecs, clock);
-        start(driver, self.runtime)?;
+        let runtime = start(driver, self.runtime)?;
         Ok(Producer {
             inner: Arc::new(Inner {
                 handle,
                 config,
                 client_id,
                 warnings,
+                runtime,
             }),
         })
     }
 }
 
-/// Starts the driver on the given runtime, or on a thread with a runtime of its own.
-fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<(), Error> {
+/// Starts the driver on the given runtime, or on a thread with a runtime of its own; returns which.
+fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<tokio::runtime::Handle, Error> {
     if let Some(runtime) = runtime {
         runtime.spawn(driver);
-        return Ok(());
+        return Ok(runtime);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|error| Error::start(format!("the I/O runtime cannot start: {error}")))?;
+    let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name("ottla-io".to_owned())
         .spawn(move || runtime.block_on(driver))
         .map_err(|error| Error::start(format!("the I/O thread cannot start: {error}")))?;
-    Ok(())
+    Ok(handle)
 }
 
 /// As Java names a client that has no name: `producer-<transactional.id>`, or `producer-<n>`, counted in the process.

@@ -8,3 +8,4 @@ mod records;
 mod sasl;
 mod support;
 mod transactions;
+mod typed;
