@@ -138,7 +138,9 @@ impl Statistics {
 
     /// The percentiles in full, which Java's lines have no room for.
     pub(super) fn exact(&self) -> String {
-        let percentile = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+        // The histogram rounds up to what it can tell apart, which may be above the greatest that was seen.
+        let most = milliseconds(self.total.latency_max);
+        let percentile = |quantile| (self.latencies.value_at_quantile(quantile) as f64 / 1_000.0).min(most);
         format!(
             "latency in ms: {:.3} 50th, {:.3} 95th, {:.3} 99th, {:.3} 99.9th, {:.3} 99.99th, {:.3} max",
             percentile(0.5),
@@ -146,7 +148,7 @@ impl Statistics {
             percentile(0.99),
             percentile(0.999),
             percentile(0.9999),
-            milliseconds(self.total.latency_max),
+            most,
         )
     }
 }
