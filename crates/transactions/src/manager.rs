@@ -96,6 +96,8 @@ pub struct TransactionManager {
     drained: bool,
     /// Whether the numbering of a partition is broken, so that the next transaction needs a new epoch.
     broken: bool,
+    /// Whether a request about this transaction ended without an answer: it may still be on its way.
+    unanswered: bool,
     /// Whether EndTxn was sent, with no proof that it changed nothing.
     maybe_ended: bool,
     /// Partitions that take part, under protocol 1.
@@ -173,6 +175,7 @@ impl TransactionManager {
             started: false,
             drained: false,
             broken: false,
+            unanswered: false,
             maybe_ended: false,
             added: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -405,8 +408,12 @@ impl TransactionManager {
 
     /// The transaction has ended as was asked for.
     fn ended(&mut self) {
-        let renews = self.broken
-            || (self.protocol == Protocol::V1 && self.started && self.wanted_protocol() == Protocol::V2);
+        let upgrades =
+            self.protocol == Protocol::V1 && self.started && self.wanted_protocol() == Protocol::V2;
+        // Under protocol 1 the next transaction has the same epoch: a request that is still on its way, EndTxn above all,
+        // would be taken for one of the next transaction. A new epoch fences it off.
+        let fences_late = self.protocol == Protocol::V1 && self.unanswered && self.can_renew();
+        let renews = self.broken || upgrades || fences_late;
         let event = if renews { Event::EndedRenew } else { Event::Ended };
         if renews && !self.can_renew() {
             // The verdict stands; only what comes after it is impossible.
@@ -431,6 +438,7 @@ impl TransactionManager {
         self.started = false;
         self.drained = false;
         self.broken = false;
+        self.unanswered = false;
         self.maybe_ended = false;
         self.added.clear();
         self.wanted.clear();

@@ -41,6 +41,7 @@ impl TransactionManager {
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };
+        self.unanswered |= !matches!(in_flight.rpc, Rpc::FindCoordinator | Rpc::InitProducerId);
         match in_flight.rpc {
             Rpc::FindCoordinator => {}
             Rpc::CommitOffsets => self.group_coordinator = None,

@@ -291,7 +291,13 @@ fn the_same_verdict_is_tried_again_and_nothing_begins_before_it_is_known() {
         assert!(script.manager.abort().is_err());
         script.manager.commit().expect("the same call attaches");
         assert_eq!(script.outcome(Call::Commit), Some(Ok(())));
+        if level < 2 {
+            // The first EndTxn may still be on its way: it must not end the next transaction.
+            assert!(script.manager.begin().is_err());
+            assert_eq!(script.identify(ErrorCode::NONE, 1).producer_epoch, 0);
+        }
         script.manager.begin().expect("legal now");
+        assert_eq!(script.epoch(), Some(1));
     }
 }
 
@@ -457,6 +463,8 @@ fn what_may_have_been_added_is_settled_before_the_abort() {
     script.find_coordinator();
     script.add_partitions(ErrorCode::NONE);
     assert!(!script.end(ErrorCode::NONE, 0).committed);
+    assert_eq!(script.outcome(Call::Abort), Some(Ok(())));
+    script.identify(ErrorCode::NONE, 1);
     assert_eq!(script.manager.state(), State::Ready);
 }
 

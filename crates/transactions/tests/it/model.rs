@@ -186,6 +186,10 @@ struct World {
     topic: Arc<str>,
     /// The request that is under way.
     under_way: Option<OutgoingRequest>,
+    /// Requests that were given up and may still arrive.
+    held: Vec<OutgoingRequest>,
+    /// What arrives now was given up long ago.
+    late: bool,
     /// The transaction that is open has records that are not acknowledged.
     unacked: bool,
     /// Transactions of the programs before this one.
@@ -218,6 +222,8 @@ pub fn run(input: &[u8]) -> usize {
         now: Time::ZERO,
         topic: "t".into(),
         under_way: None,
+        held: Vec::new(),
+        late: false,
         unacked: false,
         base: 0,
         wrote: BTreeSet::new(),
@@ -254,7 +260,9 @@ impl World {
             10 if value < 16 => self.manager.handle_unreachable(1, self.now),
             10 => self.garbage(value),
             // Trouble on the way.
+            11 if value < 64 => self.hold(),
             11 => self.lose(value.is_multiple_of(2)),
+            12 if value >= 128 => self.arrive_late(),
             12 if value < 64 => self.fault(ErrorCode(
                 [14, 15, 16, 51, 120, -1, 53, 59][usize::from(value) % 8],
             )),
@@ -421,6 +429,23 @@ impl World {
         }
     }
 
+    /// The request is given up, and still on its way.
+    fn hold(&mut self) {
+        if let Some(request) = self.under_way.take() {
+            self.held.push(request);
+            self.manager.handle_no_answer(self.now);
+        }
+    }
+
+    /// A request that was given up arrives after all, and nobody waits for its answer.
+    fn arrive_late(&mut self) {
+        if let Some(request) = self.held.pop() {
+            self.late = true;
+            self.serve(&request, None);
+            self.late = false;
+        }
+    }
+
     /// The request or its answer is lost.
     fn lose(&mut self, arrives: bool) {
         if let Some(request) = self.under_way.take() {
@@ -483,7 +508,8 @@ impl World {
 
     /// From here on everything goes well: it has to come to rest.
     fn heal(&mut self) {
-        for _ in 0..500 {
+        // Each call of send_offsets may cost three requests, each of which may be asked twice.
+        for _ in 0..100_000 {
             match self.manager.state() {
                 State::Uninitialized | State::Ready | State::Fatal if self.under_way.is_none() => return,
                 State::Open | State::MustAbort => drop(self.manager.abort()),
@@ -522,7 +548,7 @@ impl World {
                 let result = code.map_or_else(|| self.broker.init(expected), Err);
                 let renewed = result.is_ok() && self.manager.state() == State::Recovering;
                 assert!(
-                    !renewed || !self.fenced,
+                    !renewed || !self.fenced || self.late,
                     "it takes the id back from its successor"
                 );
                 let answer = InitProducerIdResponse {
@@ -606,7 +632,7 @@ impl World {
         let asked: EndTxnRequest = decode(request);
         let v2 = request.api_version >= 5;
         assert!(!v2 || self.v2_announced, "nobody speaks protocol 2");
-        if asked.committed {
+        if asked.committed && !self.late {
             assert!(
                 !self.unacked,
                 "a record is not acknowledged, and the commit is sent"
