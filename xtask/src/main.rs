@@ -22,6 +22,7 @@ mod program;
 mod project;
 #[cfg(feature = "messages")]
 mod roundtrip;
+mod simulation;
 mod test;
 mod transactions;
 
@@ -54,6 +55,8 @@ enum Command {
     /// Decode and encode the messages on standard input, one a line: `KEY KIND VERSION HEX`.
     #[cfg(feature = "messages")]
     Roundtrip,
+    /// Run the producer and its brokers in a simulated world, seed after seed.
+    Sim(simulation::Arguments),
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
     Test,
     /// Write transactions into real brokers that die, with a client that is killed, and check what readers see.
@@ -77,6 +80,7 @@ impl Command {
             Self::Oracle(arguments) => oracle::run(&arguments),
             #[cfg(feature = "messages")]
             Self::Roundtrip => roundtrip::run(),
+            Self::Sim(arguments) => simulation::run(&arguments),
             Self::Test => test::run(),
             Self::Transactions(arguments) => transactions::run(&arguments),
         }

@@ -1,0 +1,141 @@
+//! Many seeds on all cores.
+
+use crate::arguments::Arguments;
+use ottla_simulation::{Counters, Course, run};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// So many failing seeds say enough.
+pub(crate) const FAILURES_SHOWN_MAX: usize = 10;
+/// Each of so many seeds is run twice, and has to go the same way.
+const REPEATED_EVERY: u64 = 50;
+
+/// What came of many seeds.
+#[derive(Debug, Default)]
+pub(crate) struct Campaign {
+    counters: Counters,
+    seeds: u64,
+    repeated: u64,
+    failures: Vec<(u64, String)>,
+    virtual_time: Duration,
+    took: Duration,
+}
+
+impl Campaign {
+    /// Runs seeds until all are done, time is over, or so many have failed.
+    pub(crate) fn run(arguments: &Arguments, failures_max: usize) -> Campaign {
+        let start = Instant::now();
+        let next = AtomicU64::new(0);
+        let failed = AtomicUsize::new(0);
+        let all = Mutex::new(Campaign::default());
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // Panics are failures of their seed; the default hook would print them among the report.
+        std::panic::set_hook(Box::new(|_| {}));
+        let work = || {
+            let mut own = Campaign::default();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let over = arguments.time_max.is_some_and(|max| start.elapsed() > max);
+                if index >= arguments.seeds || over || failed.load(Ordering::Relaxed) >= failures_max {
+                    break;
+                }
+                if !own.run_seed(arguments.first.wrapping_add(index)) {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            // A panic is caught in its seed, so nobody leaves the lock poisoned.
+            if let Ok(mut all) = all.lock() {
+                all.add(own);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+        drop(std::panic::take_hook());
+        let mut campaign = all.into_inner().unwrap_or_default();
+        campaign.failures.sort();
+        campaign.took = start.elapsed();
+        campaign
+    }
+
+    /// False if the seed fails.
+    fn run_seed(&mut self, seed: u64) -> bool {
+        let course = caught(seed);
+        self.seeds += 1;
+        self.counters.add(&course.counters);
+        self.virtual_time += course.lasted;
+        let mut failure = course.failure;
+        if seed.is_multiple_of(REPEATED_EVERY) && failure.is_none() {
+            self.repeated += 1;
+            if caught(seed).hash != course.hash {
+                failure = Some("it went another way when it was run again".to_owned());
+            }
+        }
+        let Some(failure) = failure else { return true };
+        self.failures.push((seed, failure));
+        false
+    }
+
+    fn add(&mut self, other: Campaign) {
+        self.counters.add(&other.counters);
+        self.seeds += other.seeds;
+        self.repeated += other.repeated;
+        self.virtual_time += other.virtual_time;
+        self.failures.extend(other.failures);
+    }
+
+    pub(crate) fn seeds(&self) -> u64 {
+        self.seeds
+    }
+
+    pub(crate) fn is_green(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// What never happened.
+    pub(crate) fn silent_counters(&self) -> Vec<&'static str> {
+        let all = self.counters.all().into_iter();
+        all.filter(|(_, count)| *count == 0)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+/// Runs a seed; a panic is its failure.
+fn caught(seed: u64) -> Course {
+    catch_unwind(AssertUnwindSafe(|| run(seed, false))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Course {
+            counters: Counters::default(),
+            hash: 0,
+            lasted: Duration::ZERO,
+            failure: Some(format!("a panic: {}", text.unwrap_or_default())),
+        }
+    })
+}
+
+impl fmt::Display for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.counters)?;
+        for (seed, failure) in &self.failures {
+            writeln!(f, "seed {seed} fails: {failure}")?;
+            writeln!(f, "  again: cargo xtask sim --seed {seed} --trace")?;
+        }
+        let seconds = self.took.as_secs_f64().max(1e-9);
+        writeln!(
+            f,
+            "{} seeds, {} failed, {} run twice; {:.0} hours of virtual time in {seconds:.1} s: {:.1} seeds/s",
+            self.seeds,
+            self.failures.len(),
+            self.repeated,
+            self.virtual_time.as_secs_f64() / 3_600.0,
+            self.seeds as f64 / seconds,
+        )
+    }
+}

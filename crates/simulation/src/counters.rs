@@ -1,0 +1,84 @@
+//! How often what happened: a campaign in which something never happened has not tested it.
+
+use std::fmt;
+
+macro_rules! counters {
+    ($($name:ident: $text:literal,)*) => {
+        /// Counts of one seed, or of many.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $text] pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Adds those of another seed.
+            pub fn add(&mut self, other: &Counters) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each with its name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($text, self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    records: "records sent",
+    acked: "records acked",
+    failed_not_persisted: "records failed, not persisted",
+    failed_possibly_persisted: "records failed, possibly persisted",
+    never_queued: "records never queued",
+    sends_cancelled: "sends cancelled",
+    deliveries_dropped: "deliveries dropped",
+    memory_waits: "memory waits",
+    memory_timeouts: "memory timeouts",
+    metadata_waits: "metadata waits",
+    try_refused: "try_send refused for now",
+    flushes: "flushes",
+    flushes_dropped: "flushes dropped",
+    closes_in_trouble: "closes in trouble",
+    batches: "batches written",
+    retries: "retries",
+    pipelined: "batches behind others in flight",
+    expiries: "expiries",
+    expiries_in_flight: "expiries in flight",
+    epoch_bumps: "epoch bumps",
+    too_large: "batches refused as too large",
+    splits: "parts of split batches",
+    sealed: "batches compressed",
+    out_of_order: "out of order answers",
+    duplicates: "duplicates recognised",
+    lost_responses: "responses lost",
+    late_arrivals: "requests that came after their connection's end",
+    half_open: "half-open connections",
+    stalls: "stalled links",
+    resets: "connection resets in the middle",
+    partial_writes: "writes cut short",
+    dials_failed: "dials failed",
+    request_timeouts: "request timeouts",
+    error_answers: "error codes answered",
+    garbage: "answers of garbage",
+    throttles: "throttles",
+    leader_moves: "leader moves",
+    leader_hints: "leader hints",
+    truncations: "truncations",
+    kills: "brokers killed",
+    freezes: "brokers frozen",
+    stale_metadata: "brokers with stale metadata",
+    limits_lowered: "message limits lowered",
+    replicas_out: "replicas out of sync",
+    wall_jumps: "jumps of the wall clock",
+    faults: "faults",
+    events: "events",
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in self.all() {
+            writeln!(f, "{count:>14}  {name}")?;
+        }
+        Ok(())
+    }
+}

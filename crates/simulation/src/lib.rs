@@ -1,0 +1,48 @@
+//! The producer's core and the in-memory brokers under one seed and a virtual clock.
+//!
+//! # What is real and what is simulated
+//! Real: the `Handle` with its futures, the sender, the accumulator, the partitioner, the numbering, the connection
+//! states, and the brokers' core. Simulated: time, threads, the network's bytes, and the users. A seed decides all of
+//! it, so that a seed that fails can be looked at again, as often as it takes.
+//!
+//! ```text
+//!  users ──> Handle ─ Sender ──> Network ──> links (delay, loss, cuts) ──> Cluster (three brokers)
+//!    │                  │ wire: reads each request and answer               │ logs
+//!    └── ledger ────────┴──────────────── oracle: the logs against the ledger ┘
+//! ```
+//!
+//! # What is checked
+//! - after every event: no delivery is overdue, memory in use is what is held and no more than allowed, no send, flush
+//!   or close waits beyond its time, the sender does not spin;
+//! - on the wire, from the bytes alone: sequences without gaps, one identity for a record unless it is certainly not in
+//!   the log, retries with the same bytes and in order, limits of requests in flight;
+//! - at the end: each acked record is in the log once, at its offset, in order, with its own bytes; what failed as not
+//!   persisted is absent; what is possibly persisted is there at most once; after trouble everything works again.
+//!
+//! The same seed gives the same [`Course::hash`].
+//!
+//! ```
+//! let course = ottla_simulation::run(7, false);
+//! assert_eq!(course.failure, None);
+//! assert_eq!(course.hash, ottla_simulation::run(7, false).hash);
+//! ```
+
+mod client;
+mod counters;
+mod desk;
+mod executor;
+mod ledger;
+mod link;
+mod numbering;
+mod oracle;
+mod payload;
+mod plan;
+mod queue;
+mod scenario;
+mod trace;
+mod user;
+mod wire;
+mod world;
+
+pub use counters::Counters;
+pub use world::{Course, run};

@@ -1,0 +1,52 @@
+//! `ottla-simulation [--seeds N] [--seed S] [--minutes M] [--trace] [--mutants]`: what `cargo xtask sim` builds and runs.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this program measures how long the simulation takes; the simulation itself reads no clock"
+)]
+
+mod arguments;
+mod campaign;
+
+use arguments::Arguments;
+use campaign::Campaign;
+use std::process::ExitCode;
+
+/// From this many seeds on, each counter must have counted something.
+const SEEDS_FOR_ALL_COUNTERS: u64 = 2_000;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if arguments.trace {
+        let course = ottla_simulation::run(arguments.first, true);
+        println!(
+            "{}hash {:016x}, {:?} of virtual time",
+            course.counters, course.hash, course.lasted
+        );
+        return match course.failure {
+            Some(failure) => {
+                println!("seed {}: {failure}", arguments.first);
+                ExitCode::FAILURE
+            }
+            None => ExitCode::SUCCESS,
+        };
+    }
+    let campaign = Campaign::run(&arguments, campaign::FAILURES_SHOWN_MAX);
+    print!("{campaign}");
+    let silent = campaign.silent_counters();
+    if campaign.seeds() >= SEEDS_FOR_ALL_COUNTERS && !silent.is_empty() {
+        println!("never happened: {}", silent.join(", "));
+        return ExitCode::FAILURE;
+    }
+    if campaign.is_green() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

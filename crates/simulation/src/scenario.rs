@@ -1,0 +1,219 @@
+//! What a seed decides before anything happens: the settings of producer, brokers and network.
+
+#![allow(
+    clippy::needless_update,
+    reason = "a setting that is added keeps its default here until somebody varies it"
+)]
+
+use fastrand::Rng;
+use ottla_accumulator::AccumulatorConfig;
+use ottla_broker::{ClusterConfig, Pose, TopicSpec};
+use ottla_network::NetworkConfig;
+use ottla_protocol::compression::{Codec, Compression};
+use ottla_sender::{Acks, Address, SenderConfig};
+use std::time::Duration;
+
+/// How many brokers there are, with the ids 1 to 3.
+pub(crate) const BROKERS: i32 = 3;
+
+/// What the settings promise, and so what is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// Idempotent: acked is once, at its offset, in order.
+    ExactlyOnce,
+    /// acks=all without idempotence: acked is there, in order; it may be there twice.
+    AtLeastOnce,
+    /// acks=1: acked may be lost with its leader.
+    LeaderOnly,
+    /// acks=0: nothing is known.
+    Nothing,
+}
+
+/// One seed's world, as it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) promise: Promise,
+    pub(crate) sender: SenderConfig,
+    pub(crate) accumulator: AccumulatorConfig,
+    pub(crate) network: NetworkConfig,
+    pub(crate) cluster: ClusterConfig,
+    /// Names and numbers of partitions.
+    pub(crate) topics: Vec<(String, i32)>,
+    /// How long a byte is under way to each broker, one way.
+    pub(crate) latency: Vec<Duration>,
+    /// What a byte's way may take longer, at random.
+    pub(crate) jitter: Duration,
+    /// The driver takes its turn so much after it was woken, at most.
+    pub(crate) driver_delay_max: Duration,
+    /// A codec takes so long, at most.
+    pub(crate) seal_delay_max: Duration,
+    /// How many records are sent.
+    pub(crate) records: u32,
+    /// The largest value that users send, in bytes.
+    pub(crate) value_len_max: usize,
+    /// How long there is trouble.
+    pub(crate) trouble: Duration,
+    /// How many faults there are, at least.
+    pub(crate) faults: usize,
+    /// Each host has a first address where nobody listens.
+    pub(crate) dead_addresses: bool,
+    /// Close in the middle of trouble, in place of after it.
+    pub(crate) closes_early: bool,
+}
+
+fn millis(random: &mut Rng, from: u64, to: u64) -> Duration {
+    Duration::from_millis(random.u64(from..=to))
+}
+
+/// True in `percent` of a hundred cases.
+pub(crate) fn chance(random: &mut Rng, percent: u32) -> bool {
+    random.u32(..100) < percent
+}
+
+impl Scenario {
+    pub(crate) fn new(seed: u64, random: &mut Rng) -> Scenario {
+        let promise = match random.u32(..100) {
+            ..80 => Promise::ExactlyOnce,
+            80..90 => Promise::AtLeastOnce,
+            90..96 => Promise::LeaderOnly,
+            _ => Promise::Nothing,
+        };
+        let compression = match random.u32(..100) {
+            ..55 => Compression::None,
+            55..85 => Compression::Lz4,
+            _ => Compression::Snappy,
+        };
+        let batch_size = random
+            .choice([100, 500, 1_000, 2_000, 4_000, 16_384])
+            .unwrap_or(1_000);
+        let buffer_memory = if chance(random, 45) {
+            random.usize(48 << 10..160 << 10)
+        } else {
+            random.usize(256 << 10..4 << 20)
+        };
+        let value_len_max = (buffer_memory / 12).min(24 << 10);
+        let topics: Vec<(String, i32)> = (0..random.i32(1..=3))
+            .map(|index| (format!("topic-{index}"), random.i32(1..=4)))
+            .collect();
+        let far = Duration::from_micros(random.u64(50..=20_000));
+        let latency = (0..BROKERS)
+            .map(|_| Duration::from_micros(random.u64(50..=2_000)) + far)
+            .collect();
+        Scenario {
+            promise,
+            sender: sender(promise, compression, value_len_max, random),
+            accumulator: AccumulatorConfig {
+                batch_size,
+                buffer_memory,
+                compression,
+                ..AccumulatorConfig::default()
+            },
+            network: network(random),
+            cluster: cluster(seed, &topics, random),
+            topics,
+            latency,
+            jitter: Duration::from_micros(random.u64(0..=3_000)),
+            driver_delay_max: Duration::from_micros(if chance(random, 50) {
+                0
+            } else {
+                random.u64(1..=800)
+            }),
+            seal_delay_max: Duration::from_micros(random.u64(1..=20_000)),
+            records: random.u32(2_000..=2_800),
+            value_len_max,
+            trouble: millis(random, 46_000, 54_000),
+            faults: random.usize(5..=16),
+            dead_addresses: chance(random, 15),
+            closes_early: chance(random, 6),
+        }
+    }
+}
+
+fn sender(
+    promise: Promise,
+    compression: Compression,
+    value_len_max: usize,
+    random: &mut Rng,
+) -> SenderConfig {
+    let acks = match promise {
+        Promise::ExactlyOnce | Promise::AtLeastOnce => Acks::All,
+        Promise::LeaderOnly => Acks::Leader,
+        Promise::Nothing => Acks::None,
+    };
+    let bootstrap = (1..=random.i32(1..=BROKERS)).map(|broker| Address {
+        host: format!("broker-{broker}"),
+        port: 9092,
+    });
+    let request_timeout = millis(random, 200, 3_000);
+    let backoff = random.u64(10..=100);
+    SenderConfig {
+        bootstrap: bootstrap.collect(),
+        acks,
+        idempotent: promise == Promise::ExactlyOnce,
+        linger: millis(random, 0, 60),
+        retries: if chance(random, 12) {
+            random.u32(0..=4)
+        } else {
+            i32::MAX as u32
+        },
+        retry_backoff: (Duration::from_millis(backoff), millis(random, backoff, 1_000)),
+        delivery_timeout: request_timeout + millis(random, 500, 8_000),
+        request_timeout,
+        max_block: millis(random, 200, 4_000),
+        // A record's headers and key take up to a hundred bytes beside its value.
+        max_request_size: random.usize(value_len_max + 256..=value_len_max + 200_000),
+        max_in_flight: if chance(random, 60) {
+            5
+        } else {
+            random.usize(1..=4)
+        },
+        metadata_max_age: millis(random, 1_000, 60_000),
+        codec: Codec::new(compression),
+        ..SenderConfig::default()
+    }
+}
+
+fn network(random: &mut Rng) -> NetworkConfig {
+    let mut config = NetworkConfig::default();
+    config.client_id = chance(random, 50).then(|| "simulated".to_owned());
+    config.reconnect_backoff = millis(random, 5, 50);
+    config.reconnect_backoff_max = millis(random, 50, 1_000);
+    config.connection_setup_timeout = millis(random, 200, 1_000);
+    config.connection_setup_timeout_max = millis(random, 1_000, 2_000);
+    config.connection_idle_max = Some(millis(random, 3_000, 60_000));
+    config.request_timeout = millis(random, 300, 2_000);
+    config
+}
+
+fn cluster(seed: u64, topics: &[(String, i32)], random: &mut Rng) -> ClusterConfig {
+    let mut config = ClusterConfig::default();
+    config.brokers = BROKERS;
+    config.pose = random
+        .choice([
+            Pose::V2_1,
+            Pose::V2_8,
+            Pose::V3_9,
+            Pose::V4_0,
+            Pose::V4_3,
+            Pose::V4_3,
+        ])
+        .unwrap_or_default();
+    config.auto_create_topics = false;
+    config.replication_delay = Duration::from_micros(random.u64(0..=15_000));
+    config.session_timeout = millis(random, 800, 4_000);
+    config.election_delay = millis(random, 0, 1_500);
+    config.limits.events_max = 1_000;
+    config.seed = seed;
+    let min_insync_replicas = random.i32(1..=2);
+    config.topics = topics
+        .iter()
+        .map(|(name, partitions)| {
+            let mut spec = TopicSpec::new(name, *partitions);
+            spec.config.min_insync_replicas = min_insync_replicas;
+            // The brokers' clock jumps; what a topic thinks of timestamps is not what is simulated.
+            spec.config.timestamp_after_max_ms = i64::MAX;
+            spec
+        })
+        .collect();
+    config
+}

@@ -1,0 +1,497 @@
+//! What goes over the wire, read as a broker reads it: identities, sequences, order and limits. It knows only the bytes
+//! of requests and answers, and the settings.
+
+use crate::counters::Counters;
+use crate::ledger::{Ledger, State};
+use crate::numbering::{Content, Numbering};
+use crate::payload::Payload;
+use crate::scenario::{Promise, Scenario};
+use crate::trace::Trace;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use ottla_protocol::compression::Decompressor;
+use ottla_protocol::messages::produce::PartitionProduceResponse;
+use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
+use ottla_protocol::records::RecordBatch;
+use ottla_protocol::wire::{Reader, Uuid};
+use ottla_protocol::{ApiKey, ErrorCode, Message};
+use ottla_sender::Request;
+use ottla_time::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many batches of a partition may be in flight: what a broker remembers of a producer.
+const IN_FLIGHT_MAX: usize = 5;
+/// A batch that is sent more often than this in a second is sent in a loop: backoffs begin at 10 ms, and leaders move
+/// some times in a second at most.
+const ATTEMPTS_PER_SECOND_MAX: u32 = 40;
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum End<'a> {
+    Answered(&'a Bytes),
+    /// It needed no answer, and was written.
+    Written,
+    /// Without an answer; whether a byte of it was written.
+    Failed {
+        written: bool,
+    },
+}
+
+/// A batch in flight.
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    lane: (u8, i32),
+    identity: (i64, i16),
+    base: i32,
+    count: i32,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    node: i32,
+    version: i16,
+    batches: Vec<Flying>,
+}
+
+/// A partition's numberings.
+#[derive(Debug, Default)]
+struct Lane {
+    /// The highest epoch of each producer id: what came before is over.
+    epochs: BTreeMap<i64, i16>,
+    numberings: BTreeMap<(i64, i16), Numbering>,
+    /// Under which numbering and sequence a record was sent last.
+    homes: HashMap<u32, ((i64, i16), i32), foldhash::fast::FixedState>,
+    /// How many batches of it are in flight.
+    in_flight: usize,
+    /// The end of the last batch that was sent without numbers: its first record's number.
+    attempts: HashMap<u32, (Time, u32), foldhash::fast::FixedState>,
+}
+
+/// The reader of the wire.
+pub(crate) struct Wire {
+    idempotent: bool,
+    max_in_flight: usize,
+    max_request_size: usize,
+    topic_names: Vec<String>,
+    topic_ids: Vec<Option<Uuid>>,
+    lanes: BTreeMap<(u8, i32), Lane>,
+    outstanding: BTreeMap<u64, Outstanding>,
+    /// Produce requests in flight, by node.
+    by_node: BTreeMap<i32, usize>,
+    /// Until when a node wants to be left alone.
+    throttled: BTreeMap<i32, Time>,
+    decompressor: Decompressor,
+}
+
+impl Wire {
+    pub(crate) fn new(scenario: &Scenario, topic_ids: Vec<Option<Uuid>>) -> Wire {
+        Wire {
+            idempotent: scenario.promise == Promise::ExactlyOnce,
+            max_in_flight: scenario.sender.max_in_flight,
+            max_request_size: scenario.sender.max_request_size,
+            topic_names: scenario.topics.iter().map(|(name, _)| name.clone()).collect(),
+            topic_ids,
+            lanes: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            by_node: BTreeMap::new(),
+            throttled: BTreeMap::new(),
+            decompressor: Decompressor::new(),
+        }
+    }
+
+    /// Whether no Produce request is in flight.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// A request goes out.
+    pub(crate) fn sent(
+        &mut self,
+        now: Time,
+        node: i32,
+        request: &Request,
+        ledger: &Ledger,
+        counters: &mut Counters,
+        trace: &mut Trace,
+    ) -> Result<(), String> {
+        if let Some(&until) = self.throttled.get(&node)
+            && now < until
+        {
+            return Err(format!(
+                "a request to broker {node}, which wants none before {until}"
+            ));
+        }
+        if request.api_key != ApiKey::PRODUCE.0 {
+            return Ok(());
+        }
+        let body = Bytes::from(request.body.concat());
+        let decoded = ProduceRequest::decode(&mut Reader::from_bytes(&body), request.api_version)
+            .map_err(|error| format!("a Produce request that nobody can read: {error}"))?;
+        let mut batches = Vec::new();
+        for topic in decoded.topic_data {
+            let index = self.topic_index(&topic.name, topic.topic_id)?;
+            for partition in topic.partition_data {
+                let lane = (index, partition.index);
+                if batches.iter().any(|other: &Flying| other.lane == lane) {
+                    return Err(format!("two batches of {lane:?} in one request"));
+                }
+                let bytes = partition.records.unwrap_or_default();
+                batches.push(self.batch(now, lane, bytes, ledger, counters, trace)?);
+            }
+        }
+        if batches.len() > 1 && body.len() > self.max_request_size + 100 * batches.len() {
+            return Err(format!(
+                "a request of {} bytes, of {} allowed",
+                body.len(),
+                self.max_request_size
+            ));
+        }
+        let in_flight = self.by_node.entry(node).or_default();
+        *in_flight += 1;
+        if *in_flight > self.max_in_flight {
+            return Err(format!("{in_flight} requests in flight to broker {node}"));
+        }
+        let version = request.api_version;
+        self.outstanding.insert(
+            request.id,
+            Outstanding {
+                node,
+                version,
+                batches,
+            },
+        );
+        Ok(())
+    }
+
+    fn topic_index(&self, name: &str, id: Uuid) -> Result<u8, String> {
+        let by_name = self.topic_names.iter().position(|known| known == name);
+        let by_id = || self.topic_ids.iter().position(|known| *known == Some(id));
+        let index = by_name.or_else(by_id);
+        index
+            .map(|index| index as u8)
+            .ok_or_else(|| format!("a request for topic {name:?} {id}"))
+    }
+
+    /// Reads one batch that goes out.
+    fn batch(
+        &mut self,
+        now: Time,
+        place: (u8, i32),
+        bytes: Bytes,
+        ledger: &Ledger,
+        counters: &mut Counters,
+        trace: &mut Trace,
+    ) -> Result<Flying, String> {
+        counters.batches += 1;
+        let unreadable = |error| format!("a batch for {place:?} that nobody can read: {error}");
+        let batch = RecordBatch::decode(bytes).map_err(unreadable)?;
+        batch.check_crc().map_err(unreadable)?;
+        let header = *batch.header();
+        let mut contents = Vec::new();
+        batch
+            .visit_records(&mut self.decompressor, 16 << 20, |record| {
+                contents.push(Payload::number_of(record.value));
+            })
+            .map_err(unreadable)?;
+        if contents.len() as i32 != header.record_count || contents.is_empty() {
+            return Err(format!("a batch for {place:?} with a wrong count"));
+        }
+        for number in contents.iter().flatten() {
+            let entry = ledger.entries.get(*number as usize);
+            let belongs = |entry: &crate::ledger::Entry| {
+                // While its send has not returned, nobody has told the ledger the partition.
+                let partition = entry.state == State::Sending || entry.partition == place.1;
+                entry.payload.topic == place.0 && partition
+            };
+            if !entry.is_some_and(belongs) {
+                return Err(format!("record {number} is on its way to {place:?}"));
+            }
+        }
+        let identity = (header.producer_id, header.producer_epoch);
+        trace.note(
+            now,
+            "batch",
+            [header.base_sequence as u64, u64::from(batch.crc())],
+            format_args!("{place:?} {identity:?}+{}: {contents:?}", header.base_sequence),
+        );
+        let flying = Flying {
+            lane: place,
+            identity,
+            base: header.base_sequence,
+            count: header.record_count,
+        };
+        let lane = self.lanes.entry(place).or_default();
+        let first = contents.iter().flatten().next().copied();
+        let attempts = lane.count_attempt(now, first)?;
+        if attempts > 1 {
+            counters.retries += 1;
+        }
+        if lane.in_flight > 0 {
+            counters.pipelined += 1;
+        }
+        lane.in_flight += 1;
+        if self.idempotent {
+            lane.numbered(flying, batch.crc(), &contents, ledger, counters)?;
+        } else {
+            if header.producer_id != -1 || header.base_sequence != -1 {
+                return Err(format!(
+                    "a batch for {place:?} with numbers that nobody asked for"
+                ));
+            }
+            if lane.in_flight > 1 {
+                return Err(format!(
+                    "{} batches without numbers in flight for {place:?}",
+                    lane.in_flight
+                ));
+            }
+        }
+        Ok(flying)
+    }
+
+    /// A request ended.
+    pub(crate) fn ended(
+        &mut self,
+        now: Time,
+        id: u64,
+        end: End<'_>,
+        counters: &mut Counters,
+        trace: &mut Trace,
+    ) -> Result<(), String> {
+        let Some(request) = self.outstanding.remove(&id) else {
+            return Ok(());
+        };
+        if let Some(count) = self.by_node.get_mut(&request.node) {
+            *count -= 1;
+        }
+        match end {
+            End::Written => {}
+            End::Failed { written } => {
+                if written {
+                    counters.lost_responses += 1;
+                }
+                for batch in &request.batches {
+                    self.unknown(batch, written);
+                }
+            }
+            End::Answered(body) => {
+                let answer = ProduceResponse::decode(&mut Reader::from_bytes(body), request.version);
+                match answer {
+                    Ok(answer) => self.answered(now, &request, answer, counters, trace)?,
+                    Err(_) => request.batches.iter().for_each(|batch| self.unknown(batch, true)),
+                }
+            }
+        }
+        for batch in &request.batches {
+            if let Some(lane) = self.lanes.get_mut(&batch.lane) {
+                lane.in_flight -= 1;
+                if let Some(numbering) = lane.numberings.get_mut(&batch.identity) {
+                    numbering.landed(batch.base, batch.count);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody knows whether the batch was appended.
+    fn unknown(&mut self, batch: &Flying, written: bool) {
+        if !written || !self.idempotent {
+            return;
+        }
+        if let Some(numbering) = self.numbering(batch) {
+            numbering.doubt(batch.base, batch.count);
+        }
+    }
+
+    fn numbering(&mut self, batch: &Flying) -> Option<&mut Numbering> {
+        self.lanes
+            .get_mut(&batch.lane)?
+            .numberings
+            .get_mut(&batch.identity)
+    }
+
+    fn answered(
+        &mut self,
+        now: Time,
+        request: &Outstanding,
+        answer: ProduceResponse,
+        counters: &mut Counters,
+        trace: &mut Trace,
+    ) -> Result<(), String> {
+        if answer.throttle_time_ms > 0 {
+            counters.throttles += 1;
+            let until = now + Duration::from_millis(answer.throttle_time_ms as u64);
+            let known = self.throttled.entry(request.node).or_default();
+            *known = (*known).max(until);
+        }
+        let mut told = Vec::new();
+        for topic in answer.responses {
+            let Ok(index) = self.topic_index(&topic.name, topic.topic_id) else {
+                continue;
+            };
+            told.extend(
+                topic
+                    .partition_responses
+                    .into_iter()
+                    .map(|partition| (index, partition)),
+            );
+        }
+        for batch in &request.batches {
+            let answer = told
+                .iter()
+                .find(|(topic, partition)| (*topic, partition.index) == batch.lane);
+            match answer {
+                Some((_, answer)) => {
+                    trace.note(
+                        now,
+                        "answer",
+                        [batch.base as u64, answer.error_code as u64],
+                        format_args!(
+                            "{:?} {:?}+{}: {}",
+                            batch.lane, batch.identity, batch.base, answer.error_code
+                        ),
+                    );
+                    self.answered_batch(batch, answer, counters)?;
+                }
+                None => self.unknown(batch, true),
+            }
+        }
+        Ok(())
+    }
+
+    fn answered_batch(
+        &mut self,
+        batch: &Flying,
+        answer: &PartitionProduceResponse,
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        let code = ErrorCode::from(answer.error_code);
+        if code != ErrorCode::NONE {
+            counters.error_answers += 1;
+        }
+        if answer.current_leader.leader_id >= 0 {
+            counters.leader_hints += 1;
+        }
+        match code {
+            ErrorCode::CORRUPT_MESSAGE => {
+                return Err(format!("the broker got other bytes than were sent: {batch:?}"));
+            }
+            ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
+                if let Some(numbering) = self.numbering(batch) {
+                    numbering.acked(batch.base, batch.count);
+                }
+            }
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => counters.out_of_order += 1,
+            ErrorCode::MESSAGE_TOO_LARGE => counters.too_large += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// How often the batch that begins with this record was sent; an error if that is a loop.
+    fn count_attempt(&mut self, now: Time, first: Option<u32>) -> Result<u32, String> {
+        let Some(first) = first else { return Ok(1) };
+        let (since, count) = self.attempts.entry(first).or_insert((now, 0));
+        // A window that is reset now and then: only loops fill it.
+        if now.since(*since) > Duration::from_secs(1) {
+            (*since, *count) = (now, 1);
+        }
+        *count += 1;
+        if *count > ATTEMPTS_PER_SECOND_MAX {
+            return Err(format!(
+                "the batch of record {first} was sent {count} times within a second"
+            ));
+        }
+        Ok(*count)
+    }
+
+    /// A batch with numbers goes out: they have to be the next ones, or those that it always had.
+    fn numbered(
+        &mut self,
+        batch: Flying,
+        crc: u32,
+        contents: &[Content],
+        ledger: &Ledger,
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        let Flying {
+            lane, identity, base, ..
+        } = batch;
+        let at = || {
+            format!(
+                "{lane:?} producer {} epoch {} sequence {base}",
+                identity.0, identity.1
+            )
+        };
+        if identity.0 < 0 || identity.1 < 0 || base < 0 {
+            return Err(format!("{}: a batch without numbers", at()));
+        }
+        if self.in_flight > IN_FLIGHT_MAX {
+            return Err(format!("{}: {} batches in flight", at(), self.in_flight));
+        }
+        let highest = self.epochs.entry(identity.0).or_insert(identity.1);
+        if identity.1 < *highest {
+            return Err(format!("{}: epoch {highest} has begun", at()));
+        }
+        if identity.1 > *highest {
+            counters.epoch_bumps += 1;
+            *highest = identity.1;
+        }
+        self.check_homes(identity, contents, &at)?;
+        let numbering = self.numberings.entry(identity).or_default();
+        let is_part = numbering
+            .sent(base, crc, contents, self.in_flight - 1, |number| {
+                is_over(ledger, number)
+            })
+            .map_err(|error| format!("{}: {error}", at()))?;
+        counters.splits += u64::from(is_part);
+        for (number, sequence) in contents.iter().zip(base..) {
+            if let Some(number) = number {
+                self.homes.insert(*number, (identity, sequence));
+            }
+        }
+        Ok(())
+    }
+
+    /// A record gets another identity only if it is certain that it is not in the log under the one before.
+    fn check_homes(
+        &self,
+        identity: (i64, i16),
+        contents: &[Content],
+        at: &impl Fn() -> String,
+    ) -> Result<(), String> {
+        for number in contents.iter().flatten() {
+            let Some(&(before, sequence)) = self.homes.get(number) else {
+                continue;
+            };
+            if before == identity {
+                continue;
+            }
+            let uncertain = self
+                .numberings
+                .get(&before)
+                .is_some_and(|numbering| numbering.is_uncertain(sequence));
+            if uncertain {
+                return Err(format!(
+                    "{}: record {number} was sent as {before:?} {sequence}, and may be in the log",
+                    at()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing more is to be expected of a record: it failed, or nobody can know.
+fn is_over(ledger: &Ledger, number: Content) -> bool {
+    let Some(number) = number else { return true };
+    let entry = &ledger.entries[number as usize];
+    // Its user may not have looked yet.
+    let resolved = entry
+        .delivery
+        .as_ref()
+        .is_some_and(ottla_sender::Delivery::is_resolved);
+    resolved || !matches!(entry.state, State::Queued | State::Sending)
+}

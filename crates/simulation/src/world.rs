@@ -1,0 +1,544 @@
+//! One seed: the producer, its users, the brokers, the network between them, and the time that passes for all.
+
+mod net;
+mod trouble;
+
+use crate::client::{Around, Client};
+use crate::counters::Counters;
+use crate::desk::{Desk, GRACE};
+use crate::executor::{Tasks, WakeList, Woken};
+use crate::link::{Link, Weather};
+use crate::oracle::{self, Logs};
+use crate::plan::{self, Trouble};
+use crate::queue::Queue;
+use crate::scenario::{Promise, Scenario};
+use crate::trace::Trace;
+use crate::wire::Wire;
+use crate::{ledger::State, user};
+use fastrand::Rng;
+use ottla_broker::{Cluster, EventKind};
+use ottla_partitioning::DefaultPartitioner;
+use ottla_protocol::compression::{Compression, Decompressor};
+use ottla_sender::{SealJob, Sealed, Sender};
+use ottla_time::{Clock, ManualClock, Time};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// The wall's time when a seed begins.
+const WALL_MS: i64 = 1_700_000_000_000;
+/// A seed that has not ended by then hangs.
+const END_AT_MOST: Time = Time::from_millis(200_000);
+/// A seed lasts at least so long.
+const END_AT_LEAST: Time = Time::from_millis(60_000);
+/// What is on its way when the producer has finished gets so long to arrive.
+const AFTERMATH: Duration = Duration::from_secs(5);
+
+/// What happens at a moment.
+enum Event {
+    /// A user's timer.
+    Wake(Waker),
+    /// The driver, which was woken before.
+    Driver,
+    ClientTimer,
+    BrokerTimer,
+    Resolved {
+        connection: ottla_network::ConnectionId,
+        host: i32,
+    },
+    DialArrives(usize),
+    DialEnds {
+        link: usize,
+        accepted: bool,
+    },
+    Up {
+        link: usize,
+        bytes: Vec<u8>,
+    },
+    UpEnds(usize),
+    Down {
+        link: usize,
+        bytes: Vec<u8>,
+    },
+    DownEnds(usize),
+    Sealed(Sealed),
+    Strike(Trouble),
+    Relief(Trouble),
+    Heal,
+}
+
+/// What a seed came to.
+#[derive(Debug)]
+pub struct Course {
+    /// What happened how often.
+    pub counters: Counters,
+    /// A hash of all that happened, in order.
+    pub hash: u64,
+    /// How much virtual time passed.
+    pub lasted: Duration,
+    /// What did not hold, if anything.
+    pub failure: Option<String>,
+}
+
+/// Everything of a seed.
+pub(crate) struct World {
+    scenario: Scenario,
+    now: Time,
+    clock: Arc<ManualClock>,
+    queue: Queue<Event>,
+    trace: Trace,
+    random: Rng,
+    desk: Rc<Desk>,
+    tasks: Tasks,
+    list: WakeList,
+    client: Client,
+    wire: Wire,
+    jobs: Vec<SealJob>,
+    sealing: usize,
+    cluster: Cluster,
+    links: Vec<Link>,
+    by_connection: BTreeMap<ottla_network::ConnectionId, usize>,
+    by_accepted: BTreeMap<ottla_broker::ConnectionId, usize>,
+    weather: Vec<Weather>,
+    names_work: bool,
+    healed: bool,
+    driver_due: bool,
+    driver_pending: bool,
+    client_timer: Time,
+    broker_timer: Time,
+    finished_at: Option<Time>,
+}
+
+/// Runs a seed to its end.
+pub fn run(seed: u64, prints: bool) -> Course {
+    let mut random = Rng::with_seed(seed);
+    let scenario = Scenario::new(seed, &mut random);
+    let mut trace = Trace::new(prints);
+    if prints {
+        println!("{scenario:#?}");
+    }
+    trace.note(Time::ZERO, "seed", [seed, 0], seed);
+    match World::new(scenario, trace, random) {
+        Ok(mut world) => {
+            let failure = world.live().err();
+            world.course(failure)
+        }
+        Err(error) => Course {
+            counters: Counters::default(),
+            hash: 0,
+            lasted: Duration::ZERO,
+            failure: Some(error),
+        },
+    }
+}
+
+impl World {
+    fn new(scenario: Scenario, trace: Trace, mut random: Rng) -> Result<World, String> {
+        let clock = Arc::new(ManualClock::new(WALL_MS));
+        let mut cluster = Cluster::new(scenario.cluster.clone()).map_err(|error| error.to_string())?;
+        for broker in cluster.broker_ids() {
+            cluster.set_address(broker, &format!("broker-{broker}"), 9092);
+        }
+        let (sender, handle) = Sender::new(
+            scenario.sender.clone(),
+            scenario.accumulator.clone(),
+            Box::new(DefaultPartitioner::new()),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            random.u64(..),
+        );
+        let list = WakeList::default();
+        let client = Client::new(sender, &scenario, &list)?;
+        let desk = Desk::new(handle, Arc::clone(&clock), &scenario, random.fork(), list.clone());
+        let topic_ids = scenario
+            .topics
+            .iter()
+            .map(|(name, _)| cluster.topic_id(name))
+            .collect();
+        let wire = Wire::new(&scenario, topic_ids);
+        let mut world = World {
+            now: Time::ZERO,
+            clock,
+            queue: Queue::default(),
+            trace,
+            desk: Rc::new(desk),
+            tasks: Tasks::new(list.clone()),
+            list,
+            client,
+            wire,
+            jobs: Vec::new(),
+            sealing: 0,
+            cluster,
+            links: Vec::new(),
+            by_connection: BTreeMap::new(),
+            by_accepted: BTreeMap::new(),
+            weather: scenario
+                .latency
+                .iter()
+                .map(|&latency| Weather::fair(latency))
+                .collect(),
+            names_work: true,
+            healed: false,
+            driver_due: true,
+            driver_pending: false,
+            client_timer: Time::MAX,
+            broker_timer: Time::MAX,
+            finished_at: None,
+            random: random.fork(),
+            scenario,
+        };
+        world.plan(&mut random);
+        Ok(world)
+    }
+
+    /// Puts in what is known beforehand: bursts, flushes, faults, and the end.
+    fn plan(&mut self, random: &mut Rng) {
+        let scenario = &self.scenario;
+        for burst in user::bursts(scenario, random) {
+            self.tasks.spawn(user::send_burst(Rc::clone(&self.desk), burst));
+        }
+        for _ in 0..random.usize(1..=5) {
+            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
+            let patience = (random.u32(..100) < 20).then(|| Duration::from_millis(random.u64(1..200)));
+            self.tasks.spawn(user::flush(Rc::clone(&self.desk), at, patience));
+        }
+        for (at, trouble) in plan::draw(scenario, random) {
+            self.queue.push(at, Event::Strike(trouble));
+        }
+        let healed = Time::ZERO + scenario.trouble;
+        self.queue.push(healed, Event::Heal);
+        if scenario.closes_early {
+            let at = Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0);
+            let timeout = Duration::from_millis(random.u64(0..6_000));
+            self.desk.counters.borrow_mut().closes_in_trouble += 1;
+            self.tasks.spawn(user::close(Rc::clone(&self.desk), at, timeout));
+            return;
+        }
+        // The first probes find out what changed meanwhile; the second have to be acked.
+        let settled = healed + scenario.sender.delivery_timeout + GRACE + scenario.sender.max_block;
+        let again = settled + scenario.sender.delivery_timeout + GRACE;
+        self.tasks
+            .spawn(user::probe(Rc::clone(&self.desk), settled, false));
+        self.tasks.spawn(user::flush(Rc::clone(&self.desk), again, None));
+        self.tasks.spawn(user::probe(Rc::clone(&self.desk), again, true));
+        let end = (again + scenario.sender.delivery_timeout + GRACE).max(END_AT_LEAST);
+        self.tasks
+            .spawn(user::close(Rc::clone(&self.desk), end, Duration::from_secs(1)));
+    }
+
+    fn live(&mut self) -> Result<(), String> {
+        self.settle()?;
+        while let Some((at, event)) = self.queue.pop() {
+            if at < self.now {
+                return Err(format!("something is due at {at}, in the past"));
+            }
+            if at > END_AT_MOST {
+                return Err(format!("it does not end: {} users still wait", self.tasks.left()));
+            }
+            if let Some(finished_at) = self.finished_at
+                && at > (finished_at + AFTERMATH).max(END_AT_LEAST)
+            {
+                break;
+            }
+            self.now = at;
+            self.clock.advance_to(at);
+            self.handle(event)?;
+            self.settle()?;
+            self.check()?;
+        }
+        if self.tasks.left() > 0 || self.finished_at.is_none() {
+            return Err(format!(
+                "nothing happens any more, and {} users still wait",
+                self.tasks.left()
+            ));
+        }
+        self.check_end()
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Wake(waker) => waker.wake(),
+            Event::Driver => {
+                self.driver_pending = false;
+                self.driver_due = true;
+            }
+            Event::ClientTimer => {
+                if self.client_timer <= self.now {
+                    self.client_timer = Time::MAX;
+                }
+                self.driver_due = true;
+            }
+            Event::BrokerTimer => {
+                if self.broker_timer <= self.now {
+                    self.broker_timer = Time::MAX;
+                }
+                self.cluster.handle_timeout(self.now, self.clock.wall_ms());
+            }
+            Event::Sealed(sealed) => {
+                self.sealing -= 1;
+                self.client.sealed(sealed, self.now);
+                self.driver_due = true;
+            }
+            Event::Strike(trouble) => {
+                if !self.healed && self.finished_at.is_none() {
+                    self.strike(trouble);
+                }
+            }
+            Event::Relief(trouble) => self.relieve(&trouble),
+            Event::Heal => self.heal(),
+            event => self.handle_net(event),
+        }
+        Ok(())
+    }
+
+    /// Lets everything run that can run at this moment.
+    fn settle(&mut self) -> Result<(), String> {
+        loop {
+            let mut quiet = true;
+            while let Some(woken) = self.list.pop() {
+                quiet = false;
+                match woken {
+                    Woken::Task(index) => self.tasks.poll(index),
+                    Woken::Delivery(number) => self.poll_delivery(number),
+                    Woken::Driver => self.wake_driver(),
+                }
+            }
+            for (at, waker) in self.desk.take_sleeps() {
+                self.queue.push(at.max(self.now), Event::Wake(waker));
+            }
+            if std::mem::take(&mut self.driver_due) {
+                quiet = false;
+                self.run_client()?;
+            }
+            quiet &= !self.drain_cluster();
+            if quiet {
+                break;
+            }
+        }
+        self.set_timers();
+        Ok(())
+    }
+
+    fn poll_delivery(&mut self, number: usize) {
+        self.desk.poll_delivery(number);
+        let ledger = self.desk.ledger.borrow();
+        let state = &ledger.entries[number].state;
+        self.trace.note(
+            self.now,
+            "delivery",
+            [number as u64, 0],
+            format_args!("{number}: {state:?}"),
+        );
+    }
+
+    /// A thread that was woken runs a little later.
+    fn wake_driver(&mut self) {
+        let delay_max = self.scenario.driver_delay_max.as_nanos() as u64;
+        if delay_max == 0 {
+            self.driver_due = true;
+        } else if !self.driver_pending {
+            self.driver_pending = true;
+            let delay = Duration::from_nanos(self.random.u64(..delay_max));
+            self.queue.push(self.now + delay, Event::Driver);
+        }
+    }
+
+    fn run_client(&mut self) -> Result<(), String> {
+        loop {
+            let mut progress = {
+                let ledger = self.desk.ledger.borrow();
+                let mut counters = self.desk.counters.borrow_mut();
+                let mut around = Around {
+                    wire: &mut self.wire,
+                    trace: &mut self.trace,
+                    counters: &mut counters,
+                    ledger: &ledger,
+                    jobs: &mut self.jobs,
+                };
+                self.client.turn(self.now, &mut around)?
+            };
+            progress |= self.carry_out_io();
+            self.start_sealing();
+            if self.client.finished && self.finished_at.is_none() {
+                self.finished_at = Some(self.now);
+                let nodes: Vec<i32> = self.client.network.nodes().collect();
+                nodes
+                    .into_iter()
+                    .for_each(|node| self.client.network.disconnect(node, self.now));
+                progress = true;
+            }
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+
+    fn start_sealing(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            let delay = self.random.u64(..self.scenario.seal_delay_max.as_nanos() as u64);
+            let sealed = job.run(&mut self.client.sealer);
+            self.sealing += 1;
+            self.queue
+                .push(self.now + Duration::from_nanos(delay), Event::Sealed(sealed));
+        }
+    }
+
+    fn set_timers(&mut self) {
+        if let Some(at) = self.client.next_timeout()
+            && at < self.client_timer
+        {
+            self.client_timer = at;
+            self.queue.push(at.max(self.now), Event::ClientTimer);
+        }
+        if let Some(at) = self.cluster.poll_timeout()
+            && at < self.broker_timer
+        {
+            self.broker_timer = at;
+            self.queue.push(at.max(self.now), Event::BrokerTimer);
+        }
+    }
+
+    /// What has to hold at any moment, and costs little to look at.
+    fn check(&mut self) -> Result<(), String> {
+        if let Some(broken) = self.desk.broken.borrow_mut().take() {
+            return Err(broken);
+        }
+        let mut ledger = self.desk.ledger.borrow_mut();
+        let patience = self.desk.delivery_timeout + GRACE;
+        if let Some(number) = ledger.overdue(self.now, patience) {
+            return Err(format!(
+                "record {number} is not resolved, a second after delivery.timeout.ms"
+            ));
+        }
+        let used = self.desk.handle.memory_used();
+        let limit = self.scenario.accumulator.buffer_memory;
+        let plain = self.scenario.accumulator.compression == Compression::None;
+        let split = self.desk.counters.borrow().too_large > 0;
+        // A batch that is compressed or split is charged twice for a moment.
+        let most = if plain && !split { limit } else { limit + limit / 4 };
+        if used > most {
+            return Err(format!("{used} bytes are in use, of {limit}"));
+        }
+        if plain && used < ledger.unresolved_bytes {
+            let held = ledger.unresolved_bytes;
+            return Err(format!(
+                "{used} bytes are in use, and {held} bytes of records are not resolved"
+            ));
+        }
+        let at_rest = ledger.unresolved == 0
+            && ledger.unwatched == 0
+            && self.desk.waiting.get() == 0
+            && self.sealing == 0
+            && self.wire.is_quiet();
+        if at_rest && used > 0 {
+            return Err(format!("{used} bytes are in use, and there is no record"));
+        }
+        Ok(())
+    }
+
+    fn check_end(&mut self) -> Result<(), String> {
+        let used = self.desk.handle.memory_used();
+        if used > 0 {
+            return Err(format!("{used} bytes are in use at the end"));
+        }
+        let ledger = self.desk.ledger.borrow();
+        for (number, entry) in ledger.entries.iter().enumerate() {
+            let Some(delivery) = &entry.delivery else { continue };
+            let same = match (delivery.outcome(), &entry.state) {
+                (Some(Ok(metadata)), State::Acked { offset }) => metadata.offset() == *offset,
+                (Some(Err(failure)), State::Failed { persistence }) => failure.persistence == *persistence,
+                (None, _) => return Err(format!("record {number} is not resolved after the close")),
+                (Some(_), State::Queued) => {
+                    return Err(format!("record {number} was resolved, and nobody was woken"));
+                }
+                _ => false,
+            };
+            if !same {
+                return Err(format!("record {number} has two outcomes"));
+            }
+        }
+        drop(ledger);
+        let logs = self.read_logs()?;
+        let ledger = self.desk.ledger.borrow();
+        oracle::check(&ledger.entries, &logs, self.scenario.promise)?;
+        self.check_probes(&ledger.entries)
+    }
+
+    /// After trouble everything works again.
+    fn check_probes(&self, entries: &[crate::ledger::Entry]) -> Result<(), String> {
+        if self.scenario.closes_early || self.scenario.promise == Promise::Nothing {
+            return Ok(());
+        }
+        let probes = self.desk.probes.borrow();
+        let mut probes = probes.iter().map(|&number| &entries[number as usize]);
+        match probes.find(|entry| !matches!(entry.state, State::Acked { .. })) {
+            Some(entry) => {
+                let (number, state) = (entry.payload.number, &entry.state);
+                Err(format!(
+                    "record {number} was sent when all was well again, and not acked: {state:?}"
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn read_logs(&self) -> Result<Logs, String> {
+        let ledger = self.desk.ledger.borrow();
+        let mut decompressor = Decompressor::new();
+        let mut logs = Logs::new();
+        for ((name, partitions), topic) in self.scenario.topics.iter().zip(0..) {
+            for partition in 0..*partitions {
+                let mut log = Vec::new();
+                let batches = self
+                    .cluster
+                    .batches(name, partition)
+                    .map_err(|error| error.to_string())?;
+                for batch in batches {
+                    let batch = batch.batch;
+                    let base = batch.header().base_offset;
+                    let read = batch.visit_records(&mut decompressor, 64 << 20, |record| {
+                        let offset = base + i64::from(record.offset_delta);
+                        log.push(oracle::read(&ledger.entries, offset, record));
+                    });
+                    read.map_err(|error| format!("a batch in the log that nobody can read: {error}"))?;
+                }
+                logs.insert((topic, partition), log);
+            }
+        }
+        Ok(logs)
+    }
+
+    /// Counts what the cluster did since the last call.
+    fn count_cluster_events(&mut self) {
+        let mut counters = self.desk.counters.borrow_mut();
+        for event in self.cluster.events() {
+            match &event.kind {
+                EventKind::Duplicate { .. } => counters.duplicates += 1,
+                EventKind::Leader { .. } => counters.leader_moves += 1,
+                EventKind::Truncated { .. } => counters.truncations += 1,
+                EventKind::Request { .. } | EventKind::Accepted { .. } | EventKind::Closed { .. } => continue,
+                _ => {}
+            }
+            self.trace.note(
+                self.now,
+                "broker",
+                [event.number, 0],
+                format_args!("{:?}", event.kind),
+            );
+        }
+        drop(counters);
+        self.cluster.clear_events();
+    }
+
+    fn course(&self, failure: Option<String>) -> Course {
+        let mut counters = self.desk.counters.borrow().clone();
+        counters.events = self.trace.events();
+        Course {
+            counters,
+            hash: self.trace.hash(),
+            lasted: self.now.since(Time::ZERO),
+            failure: failure.map(|failure| format!("{failure} (at {})", self.now)),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `cargo xtask sim`: the simulation over many seeds, or one again with all that happens.
+
+use std::process::Command;
+
+use crate::project;
+
+/// Which seeds.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How many seeds; 100, or as many as the time allows.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first seed; without a number of seeds, the only one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// For how many minutes at most.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Print all that happens in one seed.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+}
+
+/// `cargo xtask sim`. The simulation is a program of its own, so that xtask need not wait for it to be compiled.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let program = build()?;
+    let mut simulation = Command::new(program);
+    if let Some(seeds) = arguments.seeds {
+        simulation.args(["--seeds", &seeds.to_string()]);
+    }
+    if let Some(seed) = arguments.seed {
+        simulation.args(["--seed", &seed.to_string()]);
+    }
+    if let Some(minutes) = arguments.minutes {
+        simulation.args(["--minutes", &minutes.to_string()]);
+    }
+    if arguments.trace {
+        simulation.arg("--trace");
+    }
+    project::run(&mut simulation)
+}
+
+/// Builds the simulation, optimised and without debug assertions; where it is.
+fn build() -> anyhow::Result<std::path::PathBuf> {
+    let mut build = project::cargo();
+    project::run(build.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "simulation",
+        "--package",
+        "ottla-simulation",
+    ]))?;
+    Ok(project::target().join("simulation").join("ottla-simulation"))
+}
