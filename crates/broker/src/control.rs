@@ -56,12 +56,6 @@ impl Unknown {
         }
     }
 
-    fn topic(name: &str) -> Unknown {
-        Unknown {
-            what: format!("the cluster has no topic '{name}'"),
-        }
-    }
-
     pub(crate) fn partition(topic: &str, partition: i32) -> Unknown {
         Unknown {
             what: format!("the cluster has no partition {partition} of topic '{topic}'"),
@@ -546,23 +540,6 @@ impl Cluster {
         let key = self.topics.key_of(topic).ok_or_else(unknown)?;
         let state = self.topics.partition_mut(key, partition).ok_or_else(unknown)?;
         Ok((key, state))
-    }
-
-    /// Changes the configuration of a topic; what is in its logs stays.
-    ///
-    /// # Errors
-    ///
-    /// A topic that the cluster has not got.
-    pub fn configure_topic(
-        &mut self,
-        topic: &str,
-        change: impl FnOnce(&mut TopicConfig),
-    ) -> Result<(), Unknown> {
-        let unknown = || Unknown::topic(topic);
-        let key = self.topics.key_of(topic).ok_or_else(unknown)?;
-        let state = self.topics.topic_mut(key).ok_or_else(unknown)?;
-        change(&mut state.config);
-        Ok(())
     }
 
     /// Closes every connection, or those to one broker.

@@ -6,8 +6,8 @@ use crate::ledger::Ledger;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::wire::{End, Wire};
-use ottla_network::{Endpoint, Network, NetworkErrorKind, NetworkEvent, OutgoingRequest};
-use ottla_sender::{Action, ApiRange, Request, SealJob, Sealed, Sealer, Sender};
+use ottla_network::{Endpoint, Network, NetworkError, NetworkErrorKind, NetworkEvent, OutgoingRequest};
+use ottla_sender::{Action, ApiRange, Disconnect, DisconnectClass, Request, SealJob, Sealed, Sealer, Sender};
 use ottla_time::Time;
 use std::task::{Context, Waker};
 
@@ -247,9 +247,22 @@ fn handle(
                 | NetworkErrorKind::Unsolicited => counters.garbage += 1,
                 _ => {}
             }
-            sender.handle_disconnected(node, &error.to_string(), now);
+            let class = class(&error);
+            let cause = error.to_string();
+            sender.handle_disconnected(node, Disconnect { class, cause: &cause }, now);
         }
         _ => {}
     }
     Ok(())
+}
+
+/// As the facade's driver has it.
+fn class(error: &NetworkError) -> DisconnectClass {
+    if error.is_authentication() {
+        DisconnectClass::Authentication
+    } else if error.is_wrong_peer() {
+        DisconnectClass::WrongPeer
+    } else {
+        DisconnectClass::Passing
+    }
 }
