@@ -23,6 +23,9 @@ pub(crate) const LIBRARY_VARIABLE: &str = "OTTLA_KAFKA_LIB";
 /// The bootstrap address of a real Kafka, for tests that need one.
 pub(crate) const BOOTSTRAP_VARIABLE: &str = "OTTLA_KAFKA_BOOTSTRAP";
 
+/// The folder with a `.properties` file for each way into that Kafka.
+pub(crate) const CLIENTS_VARIABLE: &str = "OTTLA_KAFKA_CLIENTS";
+
 /// What a test prints, as the start of a line, when it cannot run here. libtest has no word for it and calls it passed.
 const SKIPPED: &str = "SKIPPED: ";
 
@@ -76,9 +79,15 @@ fn all() -> anyhow::Result<Counter> {
             tests
                 .env(LIBRARY_VARIABLE, &cluster.library().lib)
                 .env(BOOTSTRAP_VARIABLE, cluster.bootstrap());
+            match cluster.clients() {
+                Some(clients) => tests.env(CLIENTS_VARIABLE, clients),
+                None => tests.env_remove(CLIENTS_VARIABLE),
+            };
         }
         None => {
-            tests.env_remove(LIBRARY_VARIABLE).env_remove(BOOTSTRAP_VARIABLE);
+            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE, CLIENTS_VARIABLE] {
+                tests.env_remove(variable);
+            }
         }
     }
     let mut counter = Counter::default();
@@ -116,7 +125,14 @@ fn cargo_test() -> Command {
 /// The cluster that the tests get; none, said loudly, where a person's machine cannot run it.
 fn real_kafka() -> anyhow::Result<Option<Cluster>> {
     let missing = match kafka::java::require().and_then(|()| maven::library(maven::DEFAULT_VERSION)) {
-        Ok(Library { .. }) => return Cluster::start(&kafka::Options::default()).map(Some),
+        Ok(Library { .. }) => {
+            let options = kafka::Options {
+                tls: true,
+                sasl: true,
+                ..kafka::Options::default()
+            };
+            return Cluster::start(&options).map(Some);
+        }
         Err(missing) => missing,
     };
     if project::in_ci() {

@@ -6,6 +6,7 @@ mod formats;
 mod perf;
 mod produce;
 mod real;
+mod security;
 mod support;
 mod transactions;
 mod verifiable;

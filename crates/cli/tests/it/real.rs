@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The broker's address; `None`, said loudly, if there is none, and never with `CI` set.
-fn broker() -> Option<String> {
+pub(crate) fn broker() -> Option<String> {
     let in_ci = std::env::var_os("CI").is_some();
     let Ok(broker) = std::env::var("OTTLA_KAFKA_BOOTSTRAP") else {
         assert!(
@@ -42,7 +42,7 @@ pub(crate) fn topic(name: &str) -> String {
 }
 
 /// Every record of the topic as kcat sees it, by partition and offset.
-fn read(broker: &str, topic: &str) -> Vec<serde_json::Value> {
+pub(crate) fn read(broker: &str, topic: &str) -> Vec<serde_json::Value> {
     let output = Command::new("kcat")
         .args([
             "-C",
