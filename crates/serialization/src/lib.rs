@@ -34,6 +34,8 @@ mod json;
 pub mod mock;
 #[cfg(test)]
 mod oracle;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod serializer;
