@@ -111,7 +111,6 @@ fn check_reports_everything() {
         2,
         "warning: -X: max.in.flight: librdkafka's name for max.in.flight.requests.per.connection\n",
     );
-    check.ends(2, "ssl.key.password=[hidden]: this key does nothing yet");
     check.ends(2, "note: bootstrap.servers: is not set");
     assert!(!check.stderr.contains("canary") && check.stdout.is_empty());
     assert_eq!(
