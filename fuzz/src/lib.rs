@@ -7,6 +7,7 @@
 //! written and read again, memory is bounded by the input, several ways to the same result agree, and models that are
 //! simple enough to be believed say the same.
 
+pub mod accumulator;
 pub mod batch_build;
 pub mod broker;
 pub mod cli_envelope;
@@ -18,6 +19,7 @@ mod memory;
 pub mod messages;
 pub mod partitioning;
 pub mod records;
+pub mod sender;
 pub mod session;
 pub mod transactions;
 pub mod wire;
@@ -28,7 +30,8 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
+    ("accumulator", accumulator::run),
     ("batch_build", batch_build::run),
     ("broker", broker::run),
     ("cli_envelope", cli_envelope::run),
@@ -39,6 +42,7 @@ pub const TARGETS: [Target; 13] = [
     ("messages", messages::run),
     ("partitioning", partitioning::run),
     ("records", records::run),
+    ("sender", sender::run),
     ("session", session::run),
     ("transactions", transactions::run),
     ("wire", wire::run),

@@ -26,13 +26,30 @@ use std::sync::Arc;
 
 /// Permits for the state of a batch besides its chunks: the open or sealed batch itself, its completion, its place in
 /// the queues. Measured by the size of the types, rounded up for the allocator.
-pub(crate) const BATCH_STATE_BYTES: usize = 512;
+///
+/// The outcomes of the first records are in it too, see [`outcomes_step`].
+pub(crate) const BATCH_STATE_BYTES: usize = 512 + OUTCOMES_STEP_MIN as usize * OUTCOME_BYTES;
+
+/// Permits for the outcome of one record: whoever awaits it leaves a waker with the batch, in a vector that grows by
+/// doubling. An empty record takes 7 bytes; without this a memory full of them would cost three times as much again.
+const OUTCOME_BYTES: usize = 24;
+
+const OUTCOMES_STEP_MIN: u32 = 8;
+/// More at a time would charge for what is not there, fewer would ask the pool too often.
+const OUTCOMES_STEP_MAX: u32 = 256;
+
+/// How many more outcomes to pay for when a batch of `record_count` records has none left that are paid.
+fn outcomes_step(record_count: u32) -> u32 {
+    record_count.clamp(OUTCOMES_STEP_MIN, OUTCOMES_STEP_MAX)
+}
 
 /// What a batch carries through all its states.
 pub(crate) struct Core {
     pub(crate) completion: Arc<Completion>,
     pub(crate) created: Time,
     pub(crate) record_count: u32,
+    /// How many outcomes are paid for in `state`.
+    outcomes_paid: u32,
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
     ticket: FlushTicket,
@@ -96,6 +113,7 @@ impl OpenBatch {
             completion,
             created,
             record_count: 0,
+            outcomes_paid: OUTCOMES_STEP_MIN,
             base_timestamp_ms,
             max_timestamp_ms: base_timestamp_ms,
             ticket,
@@ -105,6 +123,21 @@ impl OpenBatch {
             core,
             chain: ChunkChain::default(),
         }
+    }
+
+    /// Permits that the outcome of one more record takes, besides those that are paid: mostly none.
+    #[inline]
+    pub(crate) fn outcome_permits(&self) -> usize {
+        if self.core.record_count < self.core.outcomes_paid {
+            return 0;
+        }
+        outcomes_step(self.core.record_count) as usize * OUTCOME_BYTES
+    }
+
+    /// Pays for further outcomes.
+    pub(crate) fn pay_outcomes(&mut self, permits: Reservation) {
+        self.core.outcomes_paid += outcomes_step(self.core.record_count);
+        self.core.state.absorb(permits);
     }
 
     /// The record as it would stand at the end of this batch.

@@ -325,6 +325,12 @@ impl Reservation {
         }
     }
 
+    /// Joins permits of the same account.
+    pub(crate) fn absorb(&mut self, mut other: Reservation) {
+        debug_assert_eq!(self.account, other.account);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     pub(crate) fn pool(&self) -> &MemoryPool {
         &self.pool
     }

@@ -206,13 +206,18 @@ impl Partition {
             let encoded = open.encode(record);
             let size = encoded.encoded_size();
             if accumulator.has_room(open.payload_len(), size.total(), &self.ratio) {
-                let spare = if open.chain().room() >= size.total() {
+                let outcomes = open.outcome_permits();
+                let spare = if open.chain().room() >= size.total() && outcomes == 0 {
                     SmallVec::new()
                 } else {
                     let classes = open
                         .chain()
                         .classes_for(size.total(), 0, accumulator.chunk_class_max());
-                    take_chunks(&self.account, permits, &classes, 0)?.0
+                    let (chunks, paid) = take_chunks(&self.account, permits, &classes, outcomes)?;
+                    if outcomes > 0 {
+                        open.pay_outcomes(paid);
+                    }
+                    chunks
                 };
                 let before = open.payload_len();
                 let delivery = open.push(&encoded, size, record.timestamp_ms, spare);

@@ -70,6 +70,11 @@ fn push(part: &mut OpenBatch, record: &Record<'_>, accumulator: &Accumulator) {
         .classes_for(size.total(), 0, accumulator.chunk_class_max());
     let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
     let mut permits = part.account().reserve_regardless(needed);
+    let outcomes = part.outcome_permits();
+    if outcomes > 0 {
+        let paid = part.account().reserve_regardless(outcomes);
+        part.pay_outcomes(paid);
+    }
     let Some(spare) = ChunkChain::spare(&mut permits, &classes) else {
         unreachable!("reserved {needed} bytes")
     };
