@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     ("crates alone", crates_alone),
     ("package", package),
     ("fuzz", || xtask(&["fuzz", "--smoke"])),
+    ("simulation", || xtask(&["sim", "--seeds", "2000"])),
 ];
 
 /// Which steps.

@@ -36,6 +36,10 @@ const END_AT_LEAST: Time = Time::from_millis(60_000);
 /// What is on its way when the producer has finished gets so long to arrive.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
+/// What compression and splits may take beyond a quarter of the memory, in bytes. The promise is 32 MB; the largest
+/// batches here have some tens of kilobytes.
+const OVERDRAFT_MAX: usize = 64 << 10;
+
 /// What happens at a moment.
 enum Event {
     /// A user's timer.
@@ -416,7 +420,11 @@ impl World {
         let plain = self.scenario.accumulator.compression == Compression::None;
         let split = self.desk.counters.borrow().too_large > 0;
         // A batch that is compressed or split is charged twice for a moment.
-        let most = if plain && !split { limit } else { limit + limit / 4 };
+        let most = if plain && !split {
+            limit
+        } else {
+            limit + limit / 4 + OVERDRAFT_MAX
+        };
         if used > most {
             return Err(format!("{used} bytes are in use, of {limit}"));
         }
