@@ -28,7 +28,7 @@
 //!
 //! # What it does not do
 //!
-//! It promises no durability, knows no authentication, TLS or quotas, and listens on loopback unless told otherwise. It
+//! It promises no durability, knows no TLS or quotas, and listens on loopback unless told otherwise. It
 //! compacts nothing, has no new consumer protocol (KIP-848), share groups or tiered storage.
 //!
 //! # Bounded
