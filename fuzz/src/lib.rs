@@ -15,10 +15,12 @@ pub mod cli_layout;
 pub mod codec_roundtrip;
 pub mod decompress;
 pub mod frames;
+pub mod jaas;
 mod memory;
 pub mod messages;
 pub mod partitioning;
 pub mod records;
+pub mod sasl;
 pub mod sender;
 pub mod session;
 pub mod transactions;
@@ -30,7 +32,7 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     ("accumulator", accumulator::run),
     ("batch_build", batch_build::run),
     ("broker", broker::run),
@@ -39,9 +41,11 @@ pub const TARGETS: [Target; 15] = [
     ("codec_roundtrip", codec_roundtrip::run),
     ("decompress", decompress::run),
     ("frames", frames::run),
+    ("jaas", jaas::run),
     ("messages", messages::run),
     ("partitioning", partitioning::run),
     ("records", records::run),
+    ("sasl", sasl::run),
     ("sender", sender::run),
     ("session", session::run),
     ("transactions", transactions::run),
