@@ -15,7 +15,7 @@
 //! # Ok::<(), ottla_network::sasl::SaslFailure>(())
 //! ```
 //!
-//! [`Mechanism::AwsMskIam`] was held against AWS's own signer, but not tried against AWS.
+//! [`Mechanism::AwsMskIam`] signs as AWS's own signer does, but was not tried on AWS.
 
 mod config;
 mod credentials;

@@ -1,6 +1,6 @@
 //! AWS_MSK_IAM: a presigned request in JSON, as Amazon MSK takes it.
 //!
-//! The signer was held against AWS's own; the mechanism was not tried against AWS.
+//! The signatures are those of AWS's own signer in Python (botocore); the mechanism was not tried on AWS.
 
 use super::error::SaslFailure;
 use super::sigv4::{ALGORITHM, Request, date_and_time};
@@ -182,6 +182,44 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    /// What botocore 1.44.5 signs (`SigV4QueryAuth`, service kafka-cluster, 900 s) with these keys at this time.
+    #[test]
+    fn signatures_are_those_of_botocore() {
+        let token = "FwoGZXIvYXdzEJr//token+with/special=chars&more";
+        for (host, token, expected) in [
+            (
+                "b-1.demo.abc123.c2.kafka.eu-west-1.amazonaws.com",
+                None,
+                "cdcb2c1723862f30c6557899906fed0fbed4739c4dff0202f2c18b32cbfdfee4",
+            ),
+            (
+                "boot-x.c1.kafka-serverless.us-east-2.amazonaws.com",
+                Some(token),
+                "7f54b0e618864d99ed85dbd7ed94a6f01c2786e9e10bd36945c693ac910df22d",
+            ),
+        ] {
+            let signature = AwsSignature {
+                credentials: AwsCredentials {
+                    access_key_id: "AKIDEXAMPLE".to_owned(),
+                    secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+                    session_token: token.map(Secret::new),
+                },
+                region: None,
+                // 2026-11-24 01:02:03 UTC.
+                signed_at_ms: 1_795_482_123_000,
+            };
+            let first = MskIam::new(&signature, host)
+                .expect("the name tells the region")
+                .first();
+            let json = std::str::from_utf8(&first).expect("text");
+            assert!(
+                json.contains(&format!("\"x-amz-signature\":\"{expected}\"")),
+                "{json}"
+            );
+            assert!(json.contains("\"x-amz-date\":\"20261124T010203Z\""), "{json}");
+        }
     }
 
     #[test]
