@@ -11,8 +11,9 @@ use ottla_sender::{Action, ApiRange, Disconnect, DisconnectClass, Request, SealJ
 use ottla_time::Time;
 use std::task::{Context, Waker};
 
-/// How many turns the sender may want within one moment: more is a spin.
-const TURNS_PER_MOMENT_MAX: u32 = 200;
+/// How many turns the sender may want within one moment without asking for anything: more is a spin. (With acks=0 a
+/// whole queue leaves within a moment, and each batch of it is a turn.)
+const IDLE_TURNS_PER_MOMENT_MAX: u32 = 200;
 
 /// Sender and network.
 pub(crate) struct Client {
@@ -87,25 +88,29 @@ impl Client {
             self.sender = Some(sender);
             return Ok(false);
         }
-        self.count_turn(now)?;
         sender.turn(now);
+        let mut idle = true;
         while let Some(action) = sender.poll_action() {
+            idle = false;
             self.carry_out(&mut sender, action, now, around)?;
         }
         if !self.finished {
             self.sender = Some(sender);
         }
+        if idle {
+            self.count_idle_turn(now)?;
+        }
         Ok(true)
     }
 
-    fn count_turn(&mut self, now: Time) -> Result<(), String> {
+    fn count_idle_turn(&mut self, now: Time) -> Result<(), String> {
         if self.moment.0 != now {
             self.moment = (now, 0);
         }
         self.moment.1 += 1;
-        if self.moment.1 > TURNS_PER_MOMENT_MAX {
+        if self.moment.1 > IDLE_TURNS_PER_MOMENT_MAX {
             return Err(format!(
-                "the sender spins: {TURNS_PER_MOMENT_MAX} turns within a moment"
+                "the sender spins: {IDLE_TURNS_PER_MOMENT_MAX} turns within a moment for nothing"
             ));
         }
         Ok(())
