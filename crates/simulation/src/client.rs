@@ -210,6 +210,8 @@ fn handle(
                 min: api.min,
                 max: api.max,
             });
+            let level = versions.feature_level("transaction.version");
+            sender.handle_features(versions.finalized_features_epoch, level);
             sender.handle_ready(node, ranges, now);
         }
         NetworkEvent::Response { node, id, body } => {

@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::ledger::{Ledger, State};
 use crate::payload::Payload;
 use crate::scenario::{Scenario, chance};
+use crate::transactions::Transaction;
 use fastrand::Rng;
 use ottla_protocol::records::Header;
 use ottla_sender::{Delivery, FailureKind, Handle, Persistence, SendError, SendRecord, Topic, TrySendError};
@@ -43,6 +44,10 @@ pub(crate) struct Desk {
     pub(crate) probes: RefCell<Vec<u32>>,
     /// How many sends wait.
     pub(crate) waiting: Cell<u32>,
+    /// The transactions that have ended, one way or the other.
+    pub(crate) transactions: RefCell<Vec<Transaction>>,
+    /// Whether the one that was begun when all was well again was committed.
+    pub(crate) last_committed: Cell<bool>,
 }
 
 /// How a user sends.
@@ -90,6 +95,8 @@ impl Desk {
             closing: Cell::new(false),
             probes: RefCell::default(),
             waiting: Cell::new(0),
+            transactions: RefCell::default(),
+            last_committed: Cell::new(false),
         }
     }
 

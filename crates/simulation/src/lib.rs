@@ -40,6 +40,7 @@ mod plan;
 mod queue;
 mod scenario;
 mod trace;
+mod transactions;
 mod user;
 mod wire;
 mod world;

@@ -109,7 +109,7 @@ fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
     let broker = random.i32(1..=BROKERS);
     let back = Duration::from_millis(random.u64(100..6_000));
     match random.u32(..100) {
-        ..36 => Trouble::Rule(rule(scenario.promise, random)),
+        ..36 => Trouble::Rule(rule(scenario, random)),
         36..42 => Trouble::Kill { broker, back },
         42..48 => Trouble::KillLeader { back },
         48..53 => Trouble::Freeze { broker, back },
@@ -169,7 +169,42 @@ fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
     }
 }
 
-fn rule(promise: Promise, random: &mut Rng) -> Fault {
+/// The requests of transactions.
+const TRANSACTIONAL: &[ApiKey] = &[
+    ApiKey::FIND_COORDINATOR,
+    ApiKey::INIT_PRODUCER_ID,
+    ApiKey::ADD_PARTITIONS_TO_TXN,
+    ApiKey::END_TXN,
+    ApiKey::END_TXN,
+];
+
+/// What a coordinator may answer in place of doing as it was asked.
+const COORDINATOR: &[ErrorCode] = &[
+    ErrorCode::NOT_COORDINATOR,
+    ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode::CONCURRENT_TRANSACTIONS,
+];
+
+/// A coordinator's trouble.
+fn transactional_rule(scenario: &Scenario, random: &mut Rng) -> Fault {
+    let code = random.choice(COORDINATOR).copied();
+    let code = code.unwrap_or(ErrorCode::NOT_COORDINATOR);
+    let action = match action(scenario.promise, random) {
+        FaultAction::Error(_) | FaultAction::OmitPartitions => FaultAction::Error(code),
+        // It has written its decision, and then its log moves.
+        FaultAction::ErrorAfter(_) => FaultAction::ErrorAfter(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+        action => action,
+    };
+    let api = random.choice(TRANSACTIONAL).copied().unwrap_or(ApiKey::END_TXN);
+    Fault::new(action).api(api).times(random.u64(1..=4))
+}
+
+fn rule(scenario: &Scenario, random: &mut Rng) -> Fault {
+    let promise = scenario.promise;
+    if scenario.transactional && chance(random, 50) {
+        return transactional_rule(scenario, random);
+    }
     let action = action(promise, random);
     let api = match random.u32(..100) {
         ..80 => ApiKey::PRODUCE,

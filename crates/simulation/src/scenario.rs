@@ -10,7 +10,7 @@ use ottla_accumulator::AccumulatorConfig;
 use ottla_broker::{ClusterConfig, Pose, TopicSpec};
 use ottla_network::NetworkConfig;
 use ottla_protocol::compression::{Codec, Compression};
-use ottla_sender::{Acks, Address, SenderConfig};
+use ottla_sender::{Acks, Address, SenderConfig, TransactionConfig};
 use std::time::Duration;
 
 /// How many brokers there are, with the ids 1 to 3.
@@ -33,6 +33,8 @@ pub(crate) enum Promise {
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) promise: Promise,
+    /// Whether everything is sent in transactions.
+    pub(crate) transactional: bool,
     pub(crate) sender: SenderConfig,
     pub(crate) accumulator: AccumulatorConfig,
     pub(crate) network: NetworkConfig,
@@ -99,9 +101,17 @@ impl Scenario {
         let latency = (0..BROKERS)
             .map(|_| Duration::from_micros(random.u64(50..=2_000)) + far)
             .collect();
+        let transactional = promise == Promise::ExactlyOnce && chance(random, 20);
+        let mut sender = sender(promise, compression, value_len_max, random);
+        sender.transactions = transactional.then(|| TransactionConfig {
+            transactional_id: "simulated".to_owned(),
+            transaction_timeout: millis(random, 2_000, 30_000),
+            retry_backoff: sender.retry_backoff,
+        });
         Scenario {
             promise,
-            sender: sender(promise, compression, value_len_max, random),
+            transactional,
+            sender,
             accumulator: AccumulatorConfig {
                 batch_size,
                 buffer_memory,

@@ -9,19 +9,20 @@ use crate::desk::{Desk, GRACE};
 use crate::executor::{Tasks, WakeList, Woken};
 use crate::link::{Link, Weather};
 use crate::oracle::{self, Logs};
+use crate::payload::Payload;
 use crate::plan::{self, Trouble};
 use crate::queue::Queue;
 use crate::scenario::{Promise, Scenario};
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{ledger::State, user};
+use crate::{ledger::State, transactions, user};
 use fastrand::Rng;
-use ottla_broker::{Cluster, EventKind};
+use ottla_broker::{Cluster, EventKind, Isolation};
 use ottla_partitioning::DefaultPartitioner;
 use ottla_protocol::compression::{Compression, Decompressor};
 use ottla_sender::{SealJob, Sealed, Sender};
 use ottla_time::{Clock, ManualClock, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -199,8 +200,10 @@ impl World {
     /// Puts in what is known beforehand: bursts, flushes, faults, and the end.
     fn plan(&mut self, random: &mut Rng) {
         let scenario = &self.scenario;
-        for burst in user::bursts(scenario, random) {
-            self.tasks.spawn(user::send_burst(Rc::clone(&self.desk), burst));
+        if !scenario.transactional {
+            for burst in user::bursts(scenario, random) {
+                self.tasks.spawn(user::send_burst(Rc::clone(&self.desk), burst));
+            }
         }
         for _ in 0..random.usize(1..=5) {
             let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
@@ -216,17 +219,27 @@ impl World {
             let at = Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0);
             let timeout = Duration::from_millis(random.u64(0..6_000));
             self.desk.counters.borrow_mut().closes_in_trouble += 1;
+            if scenario.transactional {
+                let never = Time::ZERO + scenario.trouble;
+                self.tasks
+                    .spawn(transactions::conduct(Rc::clone(&self.desk), never));
+            }
             self.tasks.spawn(user::close(Rc::clone(&self.desk), at, timeout));
             return;
         }
         // The first probes find out what changed meanwhile; the second have to be acked.
         let settled = healed + scenario.sender.delivery_timeout + GRACE + scenario.sender.max_block;
         let again = settled + scenario.sender.delivery_timeout + GRACE;
-        self.tasks
-            .spawn(user::probe(Rc::clone(&self.desk), settled, false));
         self.tasks.spawn(user::flush(Rc::clone(&self.desk), again, None));
-        self.tasks.spawn(user::probe(Rc::clone(&self.desk), again, true));
-        let end = (again + scenario.sender.delivery_timeout + GRACE).max(END_AT_LEAST);
+        if scenario.transactional {
+            self.tasks
+                .spawn(transactions::conduct(Rc::clone(&self.desk), settled));
+        } else {
+            self.tasks
+                .spawn(user::probe(Rc::clone(&self.desk), settled, false));
+            self.tasks.spawn(user::probe(Rc::clone(&self.desk), again, true));
+        }
+        let end = (again + scenario.sender.delivery_timeout * 3 + GRACE).max(END_AT_LEAST);
         self.tasks
             .spawn(user::close(Rc::clone(&self.desk), end, Duration::from_secs(1)));
     }
@@ -468,9 +481,47 @@ impl World {
         }
         drop(ledger);
         let logs = self.read_logs()?;
+        let committed = self.read_committed()?;
         let ledger = self.desk.ledger.borrow();
         oracle::check(&ledger.entries, &logs, self.scenario.promise)?;
+        if self.scenario.transactional {
+            self.check_transactions(&ledger.entries, &committed)?;
+        }
         self.check_probes(&ledger.entries)
+    }
+
+    /// The numbers of the records that a reader of committed records sees.
+    fn read_committed(&mut self) -> Result<BTreeSet<u32>, String> {
+        let mut seen = BTreeSet::new();
+        if !self.scenario.transactional {
+            return Ok(seen);
+        }
+        for (name, partitions) in &self.scenario.topics {
+            for partition in 0..*partitions {
+                let records = self.cluster.records(name, partition, Isolation::ReadCommitted);
+                for record in records.map_err(|error| error.to_string())? {
+                    if let Some(number) = Payload::number_of(record.value.as_deref())
+                        && !seen.insert(number)
+                    {
+                        return Err(format!("record {number} is committed twice"));
+                    }
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    fn check_transactions(
+        &self,
+        entries: &[crate::ledger::Entry],
+        committed: &BTreeSet<u32>,
+    ) -> Result<(), String> {
+        transactions::check(entries, &self.desk.transactions.borrow(), committed)?;
+        let lives = self.desk.counters.borrow().transactional_ends == 0 && !self.scenario.closes_early;
+        if lives && !self.desk.last_committed.get() {
+            return Err("no transaction was committed when all was well again".to_owned());
+        }
+        Ok(())
     }
 
     /// After trouble everything works again.
@@ -504,6 +555,9 @@ impl World {
                     .map_err(|error| error.to_string())?;
                 for batch in batches {
                     let batch = batch.batch;
+                    if batch.header().attributes.is_control() {
+                        continue;
+                    }
                     let base = batch.header().base_offset;
                     let read = batch.visit_records(&mut decompressor, 64 << 20, |record| {
                         let offset = base + i64::from(record.offset_delta);
