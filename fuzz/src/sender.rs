@@ -235,24 +235,28 @@ impl World {
             let now = self.clock.now();
             let _ = self.sender.wakeup().take(&mut Context::from_waker(Waker::noop()));
             self.sender.turn(now);
-            let mut again = false;
+            let (mut again, mut replaced) = (false, Vec::new());
             while let Some(action) = self.sender.poll_action() {
                 match action {
                     Action::Connect { node, .. } => {
                         // To another address: the connection is replaced.
                         if self.ready.contains(&node) {
                             self.disconnect(node, true);
+                            replaced.push(node);
                             again = true;
                         }
                         if !self.asked.contains(&node) {
                             self.asked.push(node);
                         }
                     }
+                    Action::Send { node, request } if !self.ready.contains(&node) => {
+                        // It was meant for the connection that has just been replaced.
+                        assert!(replaced.contains(&node), "a request to a node without connection");
+                        self.sender
+                            .handle_failed(node, request.id, "replaced", false, now);
+                        again = true;
+                    }
                     Action::Send { node, request } => {
-                        assert!(
-                            self.ready.contains(&node),
-                            "a request to a node without connection"
-                        );
                         self.requests.push_back((node, request));
                         let to_node = self.requests.iter().filter(|(other, _)| *other == node).count();
                         // Produce is limited; what asks for metadata or an id comes on top, once each.
