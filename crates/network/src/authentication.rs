@@ -85,8 +85,10 @@ impl Authentication {
         situation: Situation<'_>,
     ) -> Result<(Authentication, Next), NetworkErrorKind> {
         let newest = |key: ApiKey, max: i16| {
-            let range = versions.range(key.0).filter(|range| range.min <= max)?;
-            Some(range.max.min(max))
+            let range = versions.range(key.0)?;
+            let version = range.max.min(max);
+            // A broker may announce anything: a range that is empty, or below zero.
+            (version >= range.min.max(0)).then_some(version)
         };
         let Some(handshake_version) = newest(ApiKey::SASL_HANDSHAKE, HANDSHAKE_VERSION_MAX) else {
             return Err(situation.fail(SaslFailure::NotSupported));

@@ -172,6 +172,18 @@ fn a_broker_without_sasl_says_so() {
     assert_eq!(failure(&mut hands), SaslFailure::NotExpected);
 }
 
+/// A fuzzer found that the first form ended in a panic.
+#[test]
+fn versions_below_zero_are_none() {
+    let mut hands = after_versions(plain(), Some(1), Some(-1));
+    assert_eq!(
+        sent(&mut hands),
+        [&header(17, 0, SASL_ID)[..], b"\0\x05PLAIN"].concat()
+    );
+    let mut hands = after_versions(plain(), Some(-1), Some(2));
+    assert_eq!(failure(&mut hands), SaslFailure::NotSupported);
+}
+
 #[test]
 fn refusals_are_for_good_and_say_why() {
     let mut hands = after_versions(plain(), Some(1), Some(2));
