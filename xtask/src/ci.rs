@@ -1,9 +1,13 @@
 //! `cargo xtask ci`: all that a change has to pass, step by step, with what each step took.
+//!
+//! Each step runs as a process of its own, `cargo xtask ci --here <step>`, and what it prints goes to `target/ci/<step>.log`:
+//! who looks at a run that failed wants the end of what failed, not the ten thousand lines of what went well.
 
 use std::collections::BTreeSet;
 use std::env;
-use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -16,10 +20,13 @@ use crate::test;
 /// A check with its name.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-/// The name of the last step, which is not among the others: its last line has to be the last of all.
+/// The name of the last step: its last line, which counts the tests, is the last of all.
 const TEST: &str = "test";
 
-/// All checks before the tests, the quick ones first.
+/// How many lines of a step that failed are shown.
+const SHOWN_LINES: usize = 60;
+
+/// All checks, the quick ones first.
 const STEPS: &[Step] = &[
     ("fmt", fmt),
     ("lock file", lock_file),
@@ -34,55 +41,107 @@ const STEPS: &[Step] = &[
     ("package", package),
     ("fuzz", || xtask(&["fuzz", "--smoke"])),
     ("simulation", || xtask(&["sim", "--seeds", "2000"])),
+    (TEST, test::run),
 ];
 
 /// Which steps.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only these steps, by name.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(STEPS.iter().map(|step| step.0).chain([TEST])))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(STEPS.iter().map(|step| step.0)))]
     steps: Vec<String>,
+    /// Run them in this process, and show all that they print.
+    #[arg(long)]
+    here: bool,
 }
 
 /// `cargo xtask ci`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted = |name: &str| arguments.steps.is_empty() || arguments.steps.iter().any(|step| step == name);
+    let steps = STEPS.iter().filter(|step| wanted(step.0));
+    if arguments.here {
+        return steps.map(|(_, step)| step()).collect();
+    }
     let start = Instant::now();
-    let mut summary = String::new();
-    let mut failed = false;
-    for (name, step) in STEPS.iter().filter(|step| wanted(step.0)) {
-        eprintln!("\n=== {name}");
+    let mut failed = Vec::new();
+    let mut count = None;
+    for (name, _) in steps {
         let step_start = Instant::now();
-        let verdict = match step() {
-            Ok(()) => "ok",
-            Err(error) => {
-                failed = true;
-                if !error.is::<project::Reported>() {
-                    eprintln!("error: {error:#}");
-                }
-                "FAILED"
-            }
-        };
-        // A `String` takes everything.
-        let _ = writeln!(
-            summary,
+        let log = Log::of(name)?;
+        let passed = log.run(name)?;
+        let verdict = if passed { "ok" } else { "FAILED" };
+        eprintln!(
             "{verdict:>6} {:>7.1} s  {name}",
             step_start.elapsed().as_secs_f32()
         );
+        if *name == TEST {
+            count = log.last_line();
+        }
+        if !passed {
+            failed.push((name, log));
+        }
     }
-    eprintln!(
-        "\n{summary}{:>6} {:>7.1} s  in all",
-        "",
-        start.elapsed().as_secs_f32()
-    );
-    if wanted(TEST) {
-        eprintln!("\n=== {TEST}");
-        test::run()?;
+    eprintln!("{:>6} {:>7.1} s  in all", "", start.elapsed().as_secs_f32());
+    for (name, log) in &failed {
+        eprintln!(
+            "\n=== {name} failed; the end of {}:\n{}",
+            log.path.display(),
+            log.end()
+        );
     }
-    if failed {
+    if let Some(count) = count {
+        println!("{count}");
+    }
+    if !failed.is_empty() {
         return Err(project::Reported.into());
     }
     Ok(())
+}
+
+/// What a step prints.
+struct Log {
+    path: PathBuf,
+}
+
+impl Log {
+    fn of(step: &str) -> anyhow::Result<Self> {
+        let folder = project::target().join("ci");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(format!("{}.log", step.replace(' ', "-")));
+        Ok(Self { path })
+    }
+
+    /// Runs `step` as a process of its own, and says whether it went well.
+    fn run(&self, step: &str) -> anyhow::Result<bool> {
+        let file =
+            File::create(&self.path).with_context(|| format!("cannot write {}", self.path.display()))?;
+        let program = env::current_exe().context("where this program is")?;
+        let status = Command::new(program)
+            .args(["ci", "--here", step])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().context("a second handle of a log")?)
+            .stderr(file)
+            .status()
+            .with_context(|| format!("cannot run the step {step}"))?;
+        Ok(status.success())
+    }
+
+    fn text(&self) -> String {
+        fs::read(&self.path).map_or_else(
+            |error| format!("(cannot be read: {error})"),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    }
+
+    fn last_line(&self) -> Option<String> {
+        self.text().lines().next_back().map(str::to_owned)
+    }
+
+    fn end(&self) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    }
 }
 
 fn fmt() -> anyhow::Result<()> {

@@ -29,6 +29,9 @@ pub(crate) const CLIENTS_VARIABLE: &str = "OTTLA_KAFKA_CLIENTS";
 /// What a test prints, as the start of a line, when it cannot run here. libtest has no word for it and calls it passed.
 const SKIPPED: &str = "SKIPPED: ";
 
+/// How many lines of what a failed test said are shown once more at the end.
+const KEPT_LINES: usize = 12;
+
 /// How many tests ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -51,6 +54,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let report = all()?;
     eprintln!("the tests took {:.1} s", start.elapsed().as_secs_f32());
     let counts = report.counts;
+    // Once more where people look: the end.
+    for line in &report.failures {
+        eprintln!("{line}");
+    }
     if project::in_ci() {
         for line in &report.said {
             eprintln!("error: with CI set nothing may be missing, but a test said `{line}`");
@@ -177,6 +184,10 @@ struct Counter {
     skipped: BTreeSet<String>,
     /// From here on the running program shows the output of tests that failed: those are not skipped.
     in_failures: bool,
+    /// What tests that failed said, the first lines of each.
+    failures: Vec<String>,
+    /// How many lines of the test that is shown are in `failures`.
+    kept_lines: usize,
 }
 
 impl Counter {
@@ -186,6 +197,8 @@ impl Counter {
             .and_then(|rest| rest.strip_suffix(" stdout ----"))
         {
             test.clone_into(&mut self.shown);
+            self.kept_lines = 0;
+            self.keep(line);
         } else if line.starts_with(SKIPPED) && !self.in_failures {
             self.skipped.insert(self.shown.clone());
             self.said.push(format!("{}: {line}", self.shown));
@@ -193,6 +206,16 @@ impl Counter {
             self.in_failures = true;
         } else if let Some(summary) = line.strip_prefix("test result: ") {
             self.finish(summary);
+        } else {
+            self.keep(line);
+        }
+    }
+
+    /// Keeps a line of a test that failed.
+    fn keep(&mut self, line: &str) {
+        if self.in_failures && !line.is_empty() && self.kept_lines < KEPT_LINES {
+            self.kept_lines += 1;
+            self.failures.push(line.to_owned());
         }
     }
 
@@ -215,6 +238,7 @@ impl Counter {
         self.skipped.clear();
         self.shown.clear();
         self.in_failures = false;
+        self.kept_lines = 0;
     }
 }
 
@@ -283,6 +307,24 @@ mod tests {
             2,
             1,
             0,
+        );
+    }
+
+    #[test]
+    fn what_failed_tests_said_is_kept() {
+        let mut counter = Counter::default();
+        let output = "successes:\n\n---- well stdout ----\nall is well\n\nfailures:\n\n---- one stdout ----\n\
+                      thread 'one' panicked at one.rs:1:2\n\nfailures:\n    one\n\n\
+                      test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+                      \nrunning 3 tests\n";
+        output.lines().for_each(|line| counter.line(line));
+        assert_eq!(
+            counter.failures,
+            [
+                "---- one stdout ----",
+                "thread 'one' panicked at one.rs:1:2",
+                "    one"
+            ]
         );
     }
 }
