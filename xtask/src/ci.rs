@@ -58,9 +58,9 @@ pub(crate) struct Arguments {
 /// `cargo xtask ci`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted = |name: &str| arguments.steps.is_empty() || arguments.steps.iter().any(|step| step == name);
-    let steps = STEPS.iter().filter(|step| wanted(step.0));
+    let mut steps = STEPS.iter().filter(|step| wanted(step.0));
     if arguments.here {
-        return steps.map(|(_, step)| step()).collect();
+        return steps.try_for_each(|(_, step)| step());
     }
     let start = Instant::now();
     let mut failed = Vec::new();
