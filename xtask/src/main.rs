@@ -22,6 +22,7 @@ mod program;
 mod project;
 #[cfg(feature = "messages")]
 mod roundtrip;
+mod security;
 mod simulation;
 mod test;
 mod transactions;
@@ -55,6 +56,8 @@ enum Command {
     /// Decode and encode the messages on standard input, one a line: `KEY KIND VERSION HEX`.
     #[cfg(feature = "messages")]
     Roundtrip,
+    /// Go through every door of a real Kafka, with Java's console producer beside ours: both get through, or neither.
+    Security(security::Arguments),
     /// Run the producer and its brokers in a simulated world, seed after seed.
     Sim(simulation::Arguments),
     /// Run all tests, with a real Kafka; the last line is `N passed, N failed, N skipped`.
@@ -80,6 +83,7 @@ impl Command {
             Self::Oracle(arguments) => oracle::run(&arguments),
             #[cfg(feature = "messages")]
             Self::Roundtrip => roundtrip::run(),
+            Self::Security(arguments) => security::run(&arguments),
             Self::Sim(arguments) => simulation::run(&arguments),
             Self::Test => test::run(),
             Self::Transactions(arguments) => transactions::run(&arguments),

@@ -15,6 +15,7 @@ use crate::guard::Guard;
 use crate::kafka::{self, Cluster};
 use crate::maven::{self, Library};
 use crate::project;
+use crate::security;
 use crate::transactions;
 
 /// Names the folder of a Kafka's jars, for tests that run Java's clients.
@@ -22,9 +23,6 @@ pub(crate) const LIBRARY_VARIABLE: &str = "OTTLA_KAFKA_LIB";
 
 /// The bootstrap address of a real Kafka, for tests that need one.
 pub(crate) const BOOTSTRAP_VARIABLE: &str = "OTTLA_KAFKA_BOOTSTRAP";
-
-/// The folder with a `.properties` file for each way into that Kafka.
-pub(crate) const CLIENTS_VARIABLE: &str = "OTTLA_KAFKA_CLIENTS";
 
 /// What a test prints, as the start of a line, when it cannot run here. libtest has no word for it and calls it passed.
 const SKIPPED: &str = "SKIPPED: ";
@@ -86,13 +84,9 @@ fn all() -> anyhow::Result<Counter> {
             tests
                 .env(LIBRARY_VARIABLE, &cluster.library().lib)
                 .env(BOOTSTRAP_VARIABLE, cluster.bootstrap());
-            match cluster.clients() {
-                Some(clients) => tests.env(CLIENTS_VARIABLE, clients),
-                None => tests.env_remove(CLIENTS_VARIABLE),
-            };
         }
         None => {
-            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE, CLIENTS_VARIABLE] {
+            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE] {
                 tests.env_remove(variable);
             }
         }
@@ -100,6 +94,9 @@ fn all() -> anyhow::Result<Counter> {
     let mut counter = Counter::default();
     let passed = counted(&mut tests, &mut counter)?;
     let real_kafka = cluster.is_some();
+    if let Some(cluster) = &cluster {
+        counter.counts += security::short(cluster).unwrap_or_else(|error| cannot_run("ways in", &error));
+    }
     drop(cluster);
     if !passed && counter.counts.failed == 0 {
         bail!("`cargo test` failed without a failed test: a test program ended early, or did not compile");

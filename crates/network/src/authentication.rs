@@ -11,7 +11,9 @@
 //! in version 0 before and in the newest one after it. The first time and again (KIP-368) are the same.
 
 use crate::error::NetworkErrorKind;
-use crate::sasl::{Credentials, SaslClient, SaslConfig, SaslFailure, Step, client};
+use crate::sasl::{
+    Credentials, Mechanism, SaslClient, SaslConfig, SaslFailure, Step, client, shown_mechanisms,
+};
 use crate::{BrokerVersions, OutgoingRequest};
 use bytes::Bytes;
 use ottla_protocol::messages::{
@@ -43,6 +45,17 @@ enum Stage {
     Handshake(Box<dyn SaslClient>),
     /// The broker has the client's last message.
     Exchange(Box<dyn SaslClient>),
+    /// A client without SASL asked whether the broker wants it.
+    Question,
+}
+
+/// What became of the doubt whether a listener wants SASL.
+#[derive(Debug)]
+pub(crate) enum Doubt {
+    /// It does not.
+    Removed,
+    /// It does: the connection's end.
+    Confirmed(NetworkErrorKind),
 }
 
 /// What an authentication wants next.
@@ -111,6 +124,45 @@ impl Authentication {
         Ok((authentication, next))
     }
 
+    /// The question of a client without SASL whether the broker wants it; `None` if the broker could not understand it.
+    pub(crate) fn ask(
+        versions: &BrokerVersions,
+        request_timeout: Duration,
+    ) -> Option<(Authentication, OutgoingRequest)> {
+        let range = versions.range(ApiKey::SASL_HANDSHAKE.0)?;
+        let version = range.max.min(HANDSHAKE_VERSION_MAX);
+        if version < range.min.max(0) {
+            return None;
+        }
+        let request = SaslHandshakeRequest {
+            mechanism: Mechanism::Plain.name().to_owned(),
+        };
+        let request = OutgoingRequest::encode(0, &request, version, request_timeout).ok()?;
+        let authentication = Authentication {
+            stage: Stage::Question,
+            handshake_version: version,
+            authenticate_version: None,
+        };
+        Some((authentication, request))
+    }
+
+    /// The broker's answer to [`Authentication::ask`]; `None` if that was not asked.
+    pub(crate) fn doubt(&self, body: &Bytes) -> Option<Doubt> {
+        let Stage::Question = self.stage else { return None };
+        let response = SaslHandshakeResponse::decode(&mut Reader::from_bytes(body), self.handshake_version);
+        Some(match response {
+            Err(error) => Doubt::Confirmed(malformed(&error)),
+            Ok(response) => match ErrorCode(response.error_code) {
+                ErrorCode::NONE | ErrorCode::UNSUPPORTED_SASL_MECHANISM => {
+                    Doubt::Confirmed(NetworkErrorKind::SaslWanted {
+                        offered: shown_mechanisms(&response.mechanisms),
+                    })
+                }
+                _ => Doubt::Removed,
+            },
+        })
+    }
+
     /// Whether it waits for credentials: the broker has heard nothing of it yet.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Waiting)
@@ -152,7 +204,7 @@ impl Authentication {
     ) -> Result<Next, NetworkErrorKind> {
         match std::mem::replace(&mut self.stage, Stage::Waiting) {
             // Nothing was asked, so nothing can be answered.
-            Stage::Waiting => Err(NetworkErrorKind::Unsolicited),
+            Stage::Waiting | Stage::Question => Err(NetworkErrorKind::Unsolicited),
             Stage::Handshake(mut client) => {
                 let response =
                     SaslHandshakeResponse::decode(&mut Reader::from_bytes(body), self.handshake_version)

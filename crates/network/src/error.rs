@@ -63,6 +63,11 @@ pub enum NetworkErrorKind {
         /// Why it did not succeed.
         failure: SaslFailure,
     },
+    /// The listener wants clients to authenticate by SASL, and this one is set not to.
+    SaslWanted {
+        /// The mechanisms that it offers.
+        offered: Vec<String>,
+    },
 
     /// The broker did not answer a request in time, so the connection was closed.
     RequestTimeout {
@@ -188,6 +193,7 @@ impl NetworkError {
     pub fn is_wrong_peer(&self) -> bool {
         match self.kind() {
             NetworkErrorKind::Tls(failure) => failure.is_wrong_peer(),
+            NetworkErrorKind::SaslWanted { .. } => true,
             NetworkErrorKind::FrameLength { looks_like, .. } => {
                 matches!(
                     looks_like,
@@ -249,6 +255,9 @@ fn hint(kind: &NetworkErrorKind) -> Option<&'static str> {
         }
         NetworkErrorKind::Tls(failure) => failure.hint(),
         NetworkErrorKind::Sasl { failure, .. } => return failure.hint(),
+        NetworkErrorKind::SaslWanted { .. } => {
+            "set security.protocol to SASL_PLAINTEXT, or with TLS SASL_SSL, and sasl.mechanism and sasl.jaas.config"
+        }
         NetworkErrorKind::Closed {
             during: Some(SetupStage::Authenticating),
             ..
@@ -315,6 +324,12 @@ impl fmt::Display for NetworkErrorKind {
             NetworkErrorKind::Tls(failure) => failure.fmt(f),
             NetworkErrorKind::Sasl { mechanism, failure } => {
                 write!(f, "authentication by {mechanism} failed: {failure}")
+            }
+            NetworkErrorKind::SaslWanted { offered } if offered.is_empty() => {
+                f.write_str("this listener wants SASL")
+            }
+            NetworkErrorKind::SaslWanted { offered } => {
+                write!(f, "this listener wants SASL, by {}", offered.join(", "))
             }
             NetworkErrorKind::RequestTimeout { api_key, timeout } => {
                 let api = ApiKey(*api_key);

@@ -1,6 +1,7 @@
 //! One node: its endpoint, its connection if it has one, and the way there.
 
 mod sasl;
+mod suspicion;
 
 use crate::action::{ConnectionId, IoAction, IoFailure};
 use crate::addresses::Addresses;
@@ -136,6 +137,10 @@ pub(crate) struct Node {
     /// The setup timeout of this attempt.
     setup_timeout: Duration,
     attempted_at: Option<Time>,
+    /// Whether this connection, once ready, has answered anything.
+    answered: bool,
+    /// Whether the last connection was lost as a listener with SASL turns away a client without.
+    suspects_sasl: bool,
 }
 
 impl Node {
@@ -152,6 +157,8 @@ impl Node {
             setup_failures: 0,
             setup_timeout: Duration::ZERO,
             attempted_at: None,
+            answered: false,
+            suspects_sasl: false,
         }
     }
 
@@ -166,6 +173,7 @@ impl Node {
             self.endpoint = Arc::new(endpoint);
             self.addresses = Addresses::default();
             (self.failures, self.setup_failures) = (0, 0);
+            self.suspects_sasl = false;
             self.state = State::Down { retry_at: now };
         }
         let State::Down { retry_at } = self.state else {
@@ -363,6 +371,7 @@ impl Node {
             };
             match session.next_answer(&mut input, &shared.config) {
                 Ok(Some((Purpose::Client(id), body))) => {
+                    self.answered = true;
                     shared.events.push_back(NetworkEvent::Response {
                         node: self.id,
                         id,
@@ -511,7 +520,9 @@ impl Node {
                 let versions = Arc::new(versions);
                 if shared.config.sasl.is_some() {
                     self.authenticate(address, session, versions, now, shared);
-                } else {
+                } else if let Some((session, versions)) =
+                    self.ask_about_sasl(address, session, versions, now, shared)
+                {
                     self.ready(address, session, versions, None, now, shared);
                 }
             }
@@ -533,6 +544,7 @@ impl Node {
         shared: &mut Shared,
     ) {
         (self.failures, self.setup_failures) = (0, 0);
+        self.answered = false;
         self.timers.clear(Timer::Negotiation);
         if let Some(idle) = shared.config.connection_idle_max {
             self.set_timer(Timer::Idle, now + idle, shared);
@@ -666,6 +678,7 @@ impl Node {
                 ..
             } => {
                 self.addresses.lost(address);
+                self.suspect(error.kind(), &session, shared);
                 self.fail_outstanding(session.into_outstanding(), &error, shared);
                 for request in renewal.into_iter().flat_map(|renewal| renewal.held) {
                     shared.events.push_back(NetworkEvent::Failed {

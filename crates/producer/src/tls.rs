@@ -5,7 +5,7 @@ use crate::config::ConfigError;
 use crate::config::tls::{Identity, StoreFile, TlsSettings, Trust};
 use ottla_network::TlsFailure;
 use ottla_network::stores::{self, Store, StoreError};
-use ottla_network::tls::{TlsConfig, TlsSource};
+use ottla_network::tls::{TlsConfig, TlsConfigError, TlsSource};
 use ottla_network::transport::BoxFuture;
 use parking_lot::Mutex;
 use std::fmt;
@@ -128,9 +128,13 @@ fn load(settings: &TlsSettings) -> Result<TlsConfig, ConfigError> {
     if let Some(identity) = &settings.identity {
         builder = builder.identity(load_identity(identity)?);
     }
-    builder
-        .build()
-        .map_err(|error| ConfigError::unusable("security.protocol", &error))
+    builder.build().map_err(|error| {
+        let key = match error {
+            TlsConfigError::NoCipherSuite { .. } => "ssl.cipher.suites",
+            _ => "security.protocol",
+        };
+        ConfigError::unusable(key, &error)
+    })
 }
 
 const TRUST: &str = "ssl.truststore.certificates";
@@ -158,7 +162,20 @@ fn read(file: &StoreFile, key_password: Option<&str>) -> Result<Store, ConfigErr
     let bytes = fs::read(&file.path).map_err(|error| unusable_file(file, &error))?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let password = file.password.as_ref().map(crate::config::Password::reveal);
-    Store::read(file.form, &bytes, password, key_password).map_err(|error| unusable_file(file, &error))
+    Store::read(file.form, &bytes, password, key_password).map_err(|error| unusable_store(file, &error))
+}
+
+fn unusable_store(file: &StoreFile, error: &StoreError) -> ConfigError {
+    match error {
+        StoreError::WrongPassword => {
+            let password = file.key.replace("location", "password");
+            unusable_file(
+                file,
+                &format_args!("{password} does not open it, or it was damaged"),
+            )
+        }
+        _ => unusable_file(file, error),
+    }
 }
 
 fn unusable_file(file: &StoreFile, error: &dyn fmt::Display) -> ConfigError {

@@ -52,13 +52,19 @@ pub(crate) fn write(
                 }
             }
             (Listener::SaslSsl, Some(stores)) => {
-                for ((mechanism, login), (_, trust)) in logins().into_iter().zip(trusts(stores)?) {
-                    save(
-                        &format!("sasl-ssl-{mechanism}"),
-                        Some(listener),
-                        &[login, trust].concat(),
-                    )?;
+                for (mechanism, login) in logins() {
+                    for (form, trust) in trusts(stores)? {
+                        save(
+                            &format!("sasl-ssl-{mechanism}-{form}"),
+                            Some(listener),
+                            &[login.clone(), trust].concat(),
+                        )?;
+                    }
                 }
+            }
+            (Listener::Expired | Listener::Misnamed, Some(stores)) => {
+                let [_, _, (_, trust), _] = trusts(stores)?;
+                save(&listener.name().to_lowercase(), Some(listener), &trust)?;
             }
             (_, None) => {}
         }

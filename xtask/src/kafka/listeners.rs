@@ -22,6 +22,10 @@ pub(crate) enum Listener {
     SaslPlaintext,
     /// SASL over TLS.
     SaslSsl,
+    /// TLS with a certificate that has expired.
+    Expired,
+    /// TLS with a certificate of another host.
+    Misnamed,
 }
 
 impl Listener {
@@ -32,6 +36,8 @@ impl Listener {
             (Listener::Mtls, tls),
             (Listener::SaslPlaintext, sasl),
             (Listener::SaslSsl, tls && sasl),
+            (Listener::Expired, tls),
+            (Listener::Misnamed, tls),
         ];
         let chosen = all.into_iter().filter(|(_, chosen)| *chosen);
         chosen.map(|(listener, _)| listener).collect()
@@ -44,19 +50,30 @@ impl Listener {
             Listener::Mtls => "MTLS",
             Listener::SaslPlaintext => "SASL_PLAINTEXT",
             Listener::SaslSsl => "SASL_SSL",
+            Listener::Expired => "EXPIRED",
+            Listener::Misnamed => "MISNAMED",
         }
     }
 
     /// The `security.protocol` of its clients.
     pub(crate) fn protocol(self) -> &'static str {
         match self {
-            Listener::Mtls => "SSL",
+            Listener::Mtls | Listener::Expired | Listener::Misnamed => "SSL",
             listener => listener.name(),
         }
     }
 
     fn has_tls(self) -> bool {
         self != Listener::SaslPlaintext
+    }
+
+    /// The store with its key and certificate.
+    fn keystore(self) -> &'static str {
+        match self {
+            Listener::Expired => "expired.p12",
+            Listener::Misnamed => "misnamed.p12",
+            _ => "broker.p12",
+        }
     }
 
     fn has_sasl(self) -> bool {
@@ -77,7 +94,10 @@ pub(crate) fn properties(ports: &Ports, stores: Option<&Stores>) -> String {
         let Some(stores) = stores else { continue };
         let prefix = format!("listener.name.{}.ssl", listener.name().to_lowercase());
         set(format!("{prefix}.keystore.type"), "PKCS12");
-        set(format!("{prefix}.keystore.location"), &stores.path("broker.p12"));
+        set(
+            format!("{prefix}.keystore.location"),
+            &stores.path(listener.keystore()),
+        );
         set(format!("{prefix}.keystore.password"), Stores::PASSWORD);
         set(format!("{prefix}.key.password"), Stores::PASSWORD);
         set(format!("{prefix}.truststore.type"), "PKCS12");
@@ -142,8 +162,11 @@ mod tests {
             chosen.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(names(false, false), "");
-        assert_eq!(names(true, false), "SSL MTLS");
+        assert_eq!(names(true, false), "SSL MTLS EXPIRED MISNAMED");
         assert_eq!(names(false, true), "SASL_PLAINTEXT");
-        assert_eq!(names(true, true), "SSL MTLS SASL_PLAINTEXT SASL_SSL");
+        assert_eq!(
+            names(true, true),
+            "SSL MTLS SASL_PLAINTEXT SASL_SSL EXPIRED MISNAMED"
+        );
     }
 }

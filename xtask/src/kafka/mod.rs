@@ -50,7 +50,8 @@ pub(crate) struct UpArguments {
     /// The first of two ports for each node, first the brokers' [default: free ports].
     #[arg(long)]
     port: Option<u16>,
-    /// Also listen with TLS: SSL, and MTLS where clients must have a certificate.
+    /// Also listen with TLS: SSL, MTLS where clients must have a certificate, and EXPIRED and MISNAMED, whose
+    /// certificates nobody should believe.
     #[arg(long)]
     tls: bool,
     /// Also listen with SASL (SASL_PLAINTEXT; with --tls SASL_SSL too): PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and

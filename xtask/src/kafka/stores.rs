@@ -9,6 +9,9 @@ use anyhow::Context as _;
 
 use crate::project;
 
+/// The names under which clients reach the brokers.
+const HERE: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+
 /// A folder with an authority, a broker's and a client's certificate, and the stores that hold them.
 #[derive(Debug, Clone)]
 pub(crate) struct Stores {
@@ -28,10 +31,11 @@ impl Stores {
         let stores = Stores {
             folder: folder.to_path_buf(),
         };
-        stores.authority()?;
-        stores.certificate("broker", "subjectAltName=DNS:localhost,IP:127.0.0.1")?;
+        stores.authority("ca", "Ottla-test-authority")?;
+        stores.certificate("broker", HERE)?;
         stores.certificate("client", "extendedKeyUsage=clientAuth")?;
         stores.pem()?;
+        stores.odd()?;
         stores.keytool()?;
         Ok(stores)
     }
@@ -47,31 +51,88 @@ impl Stores {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn authority(&self) -> anyhow::Result<()> {
-        self.openssl(
-            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj /CN=Ottla-test-authority \
-             -addext keyUsage=critical,keyCertSign",
-        )
+    /// `name.pem`, which signs, and its key.
+    fn authority(&self, name: &str, subject: &str) -> anyhow::Result<()> {
+        self.openssl(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.pem -days 3650 -subj /CN={subject} \
+             -addext keyUsage=critical,keyCertSign"
+        ))
     }
 
     /// A key and its certificate, signed by the authority.
     fn certificate(&self, name: &str, extension: &str) -> anyhow::Result<()> {
-        fs::write(
-            self.folder.join("extensions"),
-            format!("basicConstraints=CA:FALSE\n{extension}\n"),
-        )?;
         self.openssl(&format!(
             "req -new -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
         ))?;
-        self.openssl(&format!(
-            "x509 -req -in {name}.csr -out {name}.crt -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
-             -extfile extensions"
-        ))?;
+        self.sign(name, name, "ca", extension, 3650)?;
         let password = Self::PASSWORD;
         self.openssl(&format!(
             "pkcs12 -export -in {name}.crt -inkey {name}.key -certfile ca.pem -name {name} -out {name}.p12 \
              -passout pass:{password}"
         ))
+    }
+
+    /// `name.crt`: a certificate for the key of `whose`.
+    fn sign(
+        &self,
+        name: &str,
+        whose: &str,
+        authority: &str,
+        extension: &str,
+        days: i32,
+    ) -> anyhow::Result<()> {
+        fs::write(
+            self.folder.join("extensions"),
+            format!("basicConstraints=CA:FALSE\n{extension}\n"),
+        )?;
+        self.openssl(&format!(
+            "x509 -req -in {whose}.csr -out {name}.crt -CA {authority}.pem -CAkey {authority}.key -CAcreateserial \
+             -days {days} -extfile extensions"
+        ))
+    }
+
+    /// What nobody should believe, and what only some can read: an authority that signed nothing here, a broker's
+    /// certificates that have expired or name another host, a client's of the wrong authority, and the client's key in
+    /// forms of their own.
+    fn odd(&self) -> anyhow::Result<()> {
+        let (store, key) = (Self::PASSWORD, Self::KEY_PASSWORD);
+        self.authority("foreign", "Somebody-else")?;
+        self.sign("expired", "broker", "ca", HERE, -1)?;
+        self.sign(
+            "misnamed",
+            "broker",
+            "ca",
+            "subjectAltName=DNS:elsewhere.example",
+            3650,
+        )?;
+        self.sign(
+            "foreign-client",
+            "client",
+            "foreign",
+            "extendedKeyUsage=clientAuth",
+            3650,
+        )?;
+        for (name, whose) in [
+            ("expired", "broker"),
+            ("misnamed", "broker"),
+            ("foreign-client", "client"),
+        ] {
+            self.openssl(&format!(
+                "pkcs12 -export -in {name}.crt -inkey {whose}.key -name {name} -out {name}.p12 -passout pass:{store}"
+            ))?;
+        }
+        // As older programs of openssl and Java wrote them.
+        self.openssl(&format!(
+            "pkcs12 -export -in client.crt -inkey client.key -certfile ca.pem -name client -out client-old.p12 \
+             -passout pass:{store} -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1"
+        ))?;
+        // As newer ones do.
+        self.openssl(&format!(
+            "pkcs8 -topk8 -in client.key -v2 aes-256-cbc -out client.pbes2.key -passout pass:{key}"
+        ))?;
+        let newer = [self.read("client.pbes2.key")?, self.read("client.crt")?];
+        fs::write(self.folder.join("client-pbes2.pem"), newer.concat())?;
+        Ok(())
     }
 
     /// `client.pem`: an encrypted key and its chain, as KIP-651 wants them in one file. Java 17 decrypts no newer form

@@ -6,7 +6,6 @@ mod formats;
 mod perf;
 mod produce;
 mod real;
-mod security;
 mod support;
 mod transactions;
 mod verifiable;

@@ -67,6 +67,9 @@ impl Node {
     }
 
     pub(super) fn sasl_answered(&mut self, body: &Bytes, now: Time, shared: &mut Shared) {
+        if self.told_about_sasl(body, now, shared) {
+            return;
+        }
         let Some(situation) = situation(&self.endpoint, shared) else {
             return;
         };

@@ -75,7 +75,7 @@ impl SaslFailure {
 
     pub(crate) fn not_offered(offered: &[String]) -> SaslFailure {
         SaslFailure::MechanismNotOffered {
-            offered: offered.iter().take(OFFERED_MAX).map(|name| shown(name)).collect(),
+            offered: shown_mechanisms(offered),
         }
     }
 
@@ -147,6 +147,11 @@ impl fmt::Display for SaslFailure {
 }
 
 impl std::error::Error for SaslFailure {}
+
+/// The mechanisms that a broker names, fit for a line of a log.
+pub(crate) fn shown_mechanisms(offered: &[String]) -> Vec<String> {
+    offered.iter().take(OFFERED_MAX).map(|name| shown(name)).collect()
+}
 
 /// A broker's words, fit for a line of a log.
 fn shown(message: &str) -> String {

@@ -34,6 +34,7 @@ pub use credentials::{
     AwsCredentials, AwsSignature, BearerToken, CredentialFailure, Credentials, PasswordCredentials,
 };
 pub use error::SaslFailure;
+pub(crate) use error::shown_mechanisms;
 pub use mechanism::{Mechanism, UnknownMechanism};
 pub use scram::{ITERATIONS_MAX, ITERATIONS_MIN};
 pub use secret::Secret;

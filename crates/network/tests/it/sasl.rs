@@ -453,3 +453,77 @@ fn no_two_authentications_have_the_same_nonce() {
         [""; 0]
     );
 }
+
+/// A client without SASL whose connection was lost at its first request, and whose next one has told its versions.
+fn turned_away(handshake: Option<i16>) -> Hands {
+    let mut hands = after_versions(config(), handshake, None);
+    assert_eq!(hands.events(), ["ready 1"]);
+    hands.send(request(5, METADATA, b"five")).unwrap();
+    hands.write_all();
+    hands.closed();
+    assert!(hands.disconnect_error().to_string().contains("connection lost"));
+    hands.pass(Duration::from_millis(50));
+    hands.connect();
+    hands.resolved(&["10.0.0.1:9092"]);
+    hands.connected();
+    hands.write_all();
+    hands.actions();
+    hands.read(versions_answer(handshake, None));
+    hands
+}
+
+#[test]
+fn a_listener_that_wants_sasl_is_told_from_a_broker_that_stops() {
+    let mut hands = turned_away(Some(1));
+    assert_eq!(hands.state(), Some(NodeState::Connecting));
+    assert_eq!(
+        sent(&mut hands),
+        [&header(17, 1, SASL_ID)[..], b"\0\x05PLAIN"].concat()
+    );
+    hands.read(handshake_answer(SASL_ID, 33, &["SCRAM-SHA-512"]));
+    let error = hands.disconnect_error();
+    assert!(
+        error.is_wrong_peer() && error.to_string().contains("SASL, by SCRAM-SHA-512"),
+        "{error}"
+    );
+
+    // ILLEGAL_SASL_STATE: it wants none.
+    let mut hands = turned_away(Some(1));
+    sent(&mut hands);
+    hands.read(handshake_answer(SASL_ID, 34, &[]));
+    assert_eq!(hands.events(), ["ready 1"]);
+
+    // A broker that knows no SASL, and one that is silent once, are used as they are.
+    assert_eq!(turned_away(None).events(), ["ready 1"]);
+    let mut hands = turned_away(Some(1));
+    sent(&mut hands);
+    hands.closed();
+    assert!(!hands.disconnect_error().is_wrong_peer());
+    hands.pass(Duration::from_secs(1));
+    hands.connect();
+    hands.resolved(&["10.0.0.1:9092"]);
+    hands.connected();
+    hands.write_all();
+    hands.read(versions_answer(Some(1), None));
+    assert_eq!(hands.events(), ["ready 1"]);
+}
+
+#[test]
+fn a_connection_that_has_answered_is_not_suspected() {
+    let mut hands = after_versions(config(), Some(1), None);
+    hands.events();
+    hands.send(request(5, METADATA, b"five")).unwrap();
+    hands.write_all();
+    hands.read(frame(&[&1_i32.to_be_bytes(), b"yes"]));
+    hands.send(request(6, METADATA, b"six")).unwrap();
+    hands.write_all();
+    hands.closed();
+    hands.events();
+    hands.pass(Duration::from_millis(50));
+    hands.connect();
+    hands.resolved(&["10.0.0.1:9092"]);
+    hands.connected();
+    hands.write_all();
+    hands.read(versions_answer(Some(1), None));
+    assert_eq!(hands.events(), ["ready 1"]);
+}

@@ -156,6 +156,19 @@ async fn the_wrong_client_is_told_at_once_and_does_not_storm() {
 }
 
 #[tokio::test]
+async fn a_client_without_sasl_is_told_at_once_that_the_listener_wants_it() {
+    let cluster = cluster(options().mechanisms_only([SaslMechanism::ScramSha256]));
+    let plain = Producer::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .set("max.block.ms", "50000");
+    let error = send_one(plain).await.expect_err("refused");
+    assert!(
+        error.contains("wants SASL, by SCRAM-SHA-256") && error.contains("security.protocol"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_says_why() {
     let cluster = cluster(options());
     let file = std::env::temp_dir().join(format!("ottla-token-{}", std::process::id()));
