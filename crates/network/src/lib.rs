@@ -32,6 +32,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `tokio` | yes | `transport`: the I/O on a tokio runtime, with `Resolver` and `Connector` as places for one's own |
+//! | `http` | no | `http`: the HTTP client for schema registries and token endpoints |
 //! | `stores` | no | `stores`: keystores and truststores in JKS and PEM, without I/O |
 //! | `pkcs12` | no | PKCS#12, too |
 //! | `tls` | no | `tls`: TLS by rustls, with a provider of cryptography of one's own |
@@ -141,6 +142,8 @@ mod endpoint;
 mod error;
 mod event;
 mod frame;
+#[cfg(feature = "http")]
+pub mod http;
 mod network;
 mod node;
 mod renewal;

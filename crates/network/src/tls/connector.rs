@@ -82,6 +82,22 @@ impl TlsConnector {
     }
 }
 
+/// TLS over a stream that leads to a server which is no Kafka broker.
+#[cfg(feature = "http")]
+pub(crate) async fn secure(
+    stream: Box<dyn Stream>,
+    endpoint: &Endpoint,
+    config: &TlsConfig,
+) -> io::Result<Box<dyn Stream>> {
+    let name = server_name(endpoint).map_err(io::Error::other)?;
+    handshake(stream, name, config).await.map_err(|(error, start)| {
+        match explain::failure(&error, &start, config.has_identity) {
+            Some(failure) => io::Error::new(io::ErrorKind::InvalidData, failure),
+            None => io::Error::new(error.kind(), format!("{error} during the TLS handshake")),
+        }
+    })
+}
+
 /// The handshake; an error comes with the start of what the peer sent.
 async fn handshake(
     stream: Box<dyn Stream>,

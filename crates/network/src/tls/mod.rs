@@ -36,5 +36,7 @@ mod verifier;
 mod x509;
 
 pub use config::{TlsConfig, TlsConfigBuilder, TlsConfigError, TlsVersion};
+#[cfg(feature = "http")]
+pub(crate) use connector::secure;
 pub use connector::{TlsConnector, TlsSource};
 pub use rustls::crypto::CryptoProvider;

@@ -3,6 +3,8 @@
 #[cfg(feature = "tokio")]
 mod client;
 mod hostile;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tokio")]
 mod kafka;
 mod sasl;
