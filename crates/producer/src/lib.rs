@@ -17,6 +17,8 @@ mod typed;
 
 pub use delivery::Delivery;
 pub use error::Error;
+#[cfg(any(feature = "oauth", feature = "schema-registry"))]
+pub use ottla_network::http;
 pub use ottla_protocol::ErrorCode;
 pub use ottla_sender::{GroupMetadata, GroupOffset, Persistence, RecordMetadata};
 pub use ottla_serialization as serialization;

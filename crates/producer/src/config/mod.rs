@@ -34,6 +34,8 @@ mod oracle_tests;
 mod password;
 mod properties;
 mod reference;
+#[cfg(feature = "schema-registry")]
+mod registry;
 mod rules;
 mod sasl;
 #[cfg(test)]

@@ -26,7 +26,23 @@ pub fn markdown() -> String {
         // Writing to a `String` cannot fail.
         let _ = text.write_str(&row);
     }
+    #[cfg(feature = "schema-registry")]
+    registry(&mut text);
     text
+}
+
+#[cfg(feature = "schema-registry")]
+fn registry(text: &mut String) {
+    text.push_str(
+        "\n## The schema registry\n\n\
+         Keys of Confluent's clients, which Kafka's own producer does not know. `Config::schema_registry` makes a client\n\
+         of them.\n\n\
+         | key | here |\n|---|---|\n",
+    );
+    for (key, about) in super::registry::reference() {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "| `{key}` | {about} |");
+    }
 }
 
 /// What a key does here, as a sentence of its own; nothing about one that simply works.

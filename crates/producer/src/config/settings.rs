@@ -65,6 +65,9 @@ pub(super) struct Reading {
     pub(super) settings: Settings,
     pub(super) warnings: Vec<Warning>,
     pub(super) errors: Vec<ConfigError>,
+    /// Keys about the schema registry, in the order in which they were given.
+    #[cfg(feature = "schema-registry")]
+    pub(super) registry: Vec<Entry>,
 }
 
 impl Reading {
@@ -73,6 +76,8 @@ impl Reading {
             settings: Settings::defaults(),
             warnings: Vec::new(),
             errors: Vec::new(),
+            #[cfg(feature = "schema-registry")]
+            registry: Vec::new(),
         };
         for entry in reading.translated(entries, unknown_keys) {
             reading.apply(&entry);
@@ -98,6 +103,11 @@ impl Reading {
         for entry in entries {
             if definition(&entry.key).is_some() {
                 self.replace(&mut by_key, entry.clone());
+                continue;
+            }
+            #[cfg(feature = "schema-registry")]
+            if super::registry::is_key(&entry.key) {
+                self.registry.push(entry.clone());
                 continue;
             }
             match alias::translate(&entry.key, &entry.value, codec, &entry.origin) {
@@ -145,6 +155,8 @@ impl Reading {
             .iter()
             .map(|definition| definition.name)
             .chain(alias::names());
+        #[cfg(feature = "schema-registry")]
+        let known = known.chain(super::registry::names());
         let hint = nearest(&entry.key, known)
             .map(|name| format!("; did you mean {name}?"))
             .unwrap_or_default();

@@ -506,9 +506,14 @@ fn every_key_is_in_the_reference() {
             definition.name
         );
     }
-    assert!(
-        text.lines()
-            .all(|line| !line.starts_with('|') || line.matches('|').count() == 7),
-        "a cell has a bar"
-    );
+    // The keys of the registry have a table of their own.
+    let (keys, registry) = text.split_once("\n## ").unwrap_or((text.as_str(), ""));
+    for (table, bars) in [(keys, 7), (registry, 3)] {
+        assert!(
+            table
+                .lines()
+                .all(|line| !line.starts_with('|') || line.matches('|').count() == bars),
+            "a cell has a bar"
+        );
+    }
 }

@@ -3,6 +3,8 @@
 use super::choices::SecurityProtocol;
 use super::error::ConfigError;
 use super::password::Password;
+#[cfg(any(feature = "oauth", feature = "schema-registry"))]
+use super::settings::{Entry, UnknownKeys};
 use super::settings::{Reading, Settings};
 use super::value::Value;
 use ottla_network::stores::StoreForm;
@@ -69,6 +71,16 @@ pub(super) fn settings(settings: &Settings) -> Option<Result<TlsSettings, Config
     let protocol: SecurityProtocol = settings.text("security.protocol")?.parse().ok()?;
     let uses_tls = matches!(protocol, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl);
     uses_tls.then(|| read(settings))
+}
+
+/// The settings that keys of their own give, for a server that is no broker.
+#[cfg(any(feature = "oauth", feature = "schema-registry"))]
+pub(super) fn from_entries(entries: &[Entry]) -> Result<TlsSettings, ConfigError> {
+    let reading = Reading::of(entries, UnknownKeys::Refuse);
+    match reading.errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => read(&reading.settings),
+    }
 }
 
 /// Reports what contradicts each other.

@@ -24,13 +24,22 @@ macro_rules! config {
             settings: Settings,
             bootstrap_servers: Vec<BootstrapServer>,
             sasl: Option<Sasl>,
+            #[cfg(feature = "schema-registry")]
+            registry: Option<super::registry::RegistrySettings>,
             $($name: $type,)+
         }
 
         impl Config {
             fn read(settings: Settings, bootstrap_servers: Vec<BootstrapServer>, sasl: Option<Sasl>) -> Config {
                 $(let $name: $type = { let read: fn(&Settings) -> $type = $read; read(&settings) };)+
-                Config { settings, bootstrap_servers, sasl, $($name,)+ }
+                Config {
+                    settings,
+                    bootstrap_servers,
+                    sasl,
+                    #[cfg(feature = "schema-registry")]
+                    registry: None,
+                    $($name,)+
+                }
             }
 
             $($(#[$about])* pub fn $name(&self) -> $type { self.$name })+
@@ -149,6 +158,24 @@ impl Config {
         super::tls::settings(&self.settings)?.ok()
     }
 
+    /// A client of the schema registry that `schema.registry.url` names; `None` if it is not set. Its stores of TLS are
+    /// read now, and it connects when it is first asked.
+    ///
+    /// # Errors
+    /// A store cannot be read or used.
+    #[cfg(feature = "schema-registry")]
+    pub fn schema_registry(&self) -> Result<Option<ottla_serialization::registry::Registry>, crate::Error> {
+        self.registry
+            .as_ref()
+            .map(super::registry::RegistrySettings::client)
+            .transpose()
+    }
+
+    #[cfg(all(test, feature = "schema-registry"))]
+    pub(super) fn registry_settings(&self) -> Option<&super::registry::RegistrySettings> {
+        self.registry.as_ref()
+    }
+
     /// Every key of the table with its value and where that came from, by name.
     pub fn settings(&self) -> &[Setting] {
         self.settings.as_slice()
@@ -176,11 +203,21 @@ pub(super) fn finish(reading: &mut Reading) -> Option<Config> {
     check_codec(reading);
     check_tls(reading);
     let sasl = sasl::read(reading);
+    #[cfg(feature = "schema-registry")]
+    let registry = match super::registry::read(&reading.registry, &reading.settings) {
+        Ok(registry) => registry,
+        Err(error) => {
+            reading.errors.push(error);
+            None
+        }
+    };
     let settings = reading.settings.clone();
-    reading
-        .errors
-        .is_empty()
-        .then(|| Config::read(settings, servers, sasl))
+    reading.errors.is_empty().then(|| {
+        let config = Config::read(settings, servers, sasl);
+        #[cfg(feature = "schema-registry")]
+        let config = Config { registry, ..config };
+        config
+    })
 }
 
 fn bootstrap_servers(reading: &mut Reading) -> Vec<BootstrapServer> {

@@ -1,31 +1,22 @@
-//! The schema registry's HTTP, on tokio.
+//! The schema registry's HTTP, by the client that all share.
 
-use ottla_network::Endpoint;
-use ottla_network::transport::{Connector, Resolver, Stream, SystemResolver, TcpConnector};
-use ottla_serialization::registry::{
-    self, BoxFuture, Http, HttpError, Request, Response, ResponseReader, request_bytes,
-};
-use std::io;
-use std::sync::Arc;
+use ottla_network::http::{Authorization, HttpClient, HttpError as Failure, HttpMethod, HttpRequest};
+use ottla_serialization::registry::{BoxFuture, Http, HttpError, Method, Request, Response};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use zeroize::Zeroizing;
 
-/// Exchanges each request on a connection of its own: a registry is asked once for each schema.
+/// Exchanges the requests of a [`Registry`](crate::serialization::registry::Registry) by an [`HttpClient`].
 ///
-/// Its futures run on the producer's runtime. For `https` it needs a connector that speaks TLS
-/// ([`with_tls`](RegistryHttp::with_tls)); without one such addresses are refused.
+/// Its futures run on the producer's runtime.
 #[derive(Clone, Debug)]
 pub struct RegistryHttp {
-    plain: Arc<dyn Connector>,
-    tls: Option<Arc<dyn Connector>>,
+    client: HttpClient,
+    connect_timeout: Duration,
 }
 
 impl Default for RegistryHttp {
     fn default() -> RegistryHttp {
-        RegistryHttp {
-            plain: Arc::new(TcpConnector::default()),
-            tls: None,
-        }
+        RegistryHttp::with_client(HttpClient::builder().build())
     }
 }
 
@@ -35,10 +26,18 @@ impl RegistryHttp {
         RegistryHttp::default()
     }
 
-    /// Connects by this for `https`: a connector that speaks TLS.
+    /// By this client: with its TLS, its proxy, its connector and its resolver.
+    pub fn with_client(client: HttpClient) -> RegistryHttp {
+        RegistryHttp {
+            client,
+            connect_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// How long connecting may take, within the time of a request (`http.connect.timeout.ms`).
     #[must_use]
-    pub fn with_tls(mut self, connector: Arc<dyn Connector>) -> RegistryHttp {
-        self.tls = Some(connector);
+    pub fn connect_timeout(mut self, timeout: Duration) -> RegistryHttp {
+        self.connect_timeout = timeout;
         self
     }
 }
@@ -47,11 +46,9 @@ impl Http for RegistryHttp {
     fn exchange(&self, request: Request) -> BoxFuture<Result<Response, HttpError>> {
         let this = self.clone();
         Box::pin(async move {
-            let timeout = request.timeout;
-            match tokio::time::timeout(timeout, this.talk(request)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(HttpError::Timeout),
-            }
+            let request = this.translated(request)?;
+            let response = this.client.exchange(request).await.map_err(failed)?;
+            Ok(Response::new(response.status, response.body.to_vec()))
         })
     }
 
@@ -61,54 +58,42 @@ impl Http for RegistryHttp {
 }
 
 impl RegistryHttp {
-    async fn talk(&self, request: Request) -> Result<Response, HttpError> {
-        // The query is no part of an address.
-        let address = request.url.split('?').next().unwrap_or_default();
-        let to = registry::Endpoint::parse(address).map_err(|error| HttpError::Refused(error.to_string()))?;
-        let connector = match (to.scheme(), &self.tls) {
-            ("http", _) => &self.plain,
-            ("https", Some(tls)) => tls,
-            ("https", None) => {
-                return Err(HttpError::Refused(
-                    "https needs a connector that speaks TLS, and none was given".to_owned(),
-                ));
-            }
-            (other, _) => return Err(HttpError::Refused(format!("nothing here speaks {other}"))),
+    fn translated(&self, request: Request) -> Result<HttpRequest, HttpError> {
+        let method = match request.method {
+            Method::Get => HttpMethod::Get,
+            Method::Post => HttpMethod::Post,
+            Method::Put => HttpMethod::Put,
+            Method::Delete => HttpMethod::Delete,
+            _ => return Err(HttpError::Refused("a method that is not known here".to_owned())),
         };
-        let bytes = request_bytes(&request, &format!("{}:{}", to.host(), to.port()))?;
-        let mut stream = connect(&**connector, &to).await?;
-        stream.write_all(&bytes).await.map_err(broken)?;
-        stream.flush().await.map_err(broken)?;
-        let mut reader = ResponseReader::new(request.response_bytes_max);
-        let mut buffer = [0; 4096];
-        loop {
-            match stream.read(&mut buffer).await.map_err(broken)? {
-                0 => return reader.end(),
-                count => {
-                    if let Some(response) = reader.push(&buffer[..count])? {
-                        return Ok(response);
-                    }
-                }
-            }
+        let url = request.url.parse();
+        let url =
+            url.map_err(|error: ottla_network::http::InvalidUrl| HttpError::Refused(error.to_string()))?;
+        let mut translated = HttpRequest::new(method, url);
+        translated.authorization = request.authorization.map(Authorization::raw);
+        translated
+            .headers
+            .push(("accept", format!("{}, application/json", request.media_type)));
+        if let Some(body) = request.body {
+            translated
+                .headers
+                .push(("content-type", request.media_type.to_owned()));
+            translated.body = Some(Zeroizing::new(body));
         }
+        translated.connect_timeout = self.connect_timeout;
+        translated.timeout = request.timeout;
+        translated.response_bytes_max = request.response_bytes_max;
+        Ok(translated)
     }
 }
 
-/// The first of the host's addresses that takes the connection.
-async fn connect(connector: &dyn Connector, to: &registry::Endpoint) -> Result<Box<dyn Stream>, HttpError> {
-    let host = to.host().trim_start_matches('[').trim_end_matches(']');
-    let endpoint = Endpoint::new(host, to.port());
-    let addresses = SystemResolver.resolve(&endpoint).await.map_err(broken)?;
-    let mut failure = HttpError::Connection(format!("{host} has no address"));
-    for address in addresses {
-        match connector.connect(&endpoint, address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = broken(error),
-        }
+fn failed(failure: Failure) -> HttpError {
+    match failure {
+        Failure::Timeout { .. } => HttpError::Timeout,
+        Failure::Connection { reason } => HttpError::Connection(reason),
+        Failure::Protocol { reason } => HttpError::Protocol(reason),
+        Failure::TooLarge { .. } => HttpError::Protocol(failure.to_string()),
+        _ if failure.is_transient() => HttpError::Connection(failure.to_string()),
+        _ => HttpError::Refused(failure.to_string()),
     }
-    Err(failure)
-}
-
-fn broken(error: io::Error) -> HttpError {
-    HttpError::Connection(error.to_string())
 }

@@ -66,7 +66,7 @@ impl RegistryConfig {
     /// # Errors
     /// There is no address, or one that is none.
     pub fn new(urls: &str) -> Result<RegistryConfig, SerializeError> {
-        let given = urls.split(',').filter(|url| !url.trim().is_empty());
+        let given = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
         let endpoints = given.map(Endpoint::parse).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = endpoints.first() else {
             return Err(SerializeError::new(
