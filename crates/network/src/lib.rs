@@ -33,6 +33,7 @@
 //! |---|---|---|
 //! | `tokio` | yes | `transport`: the I/O on a tokio runtime, with `Resolver` and `Connector` as places for one's own |
 //! | `http` | no | `http`: the HTTP client for schema registries and token endpoints |
+//! | `jwt` | no | `sasl::jwt`: what OAuth's tokens and token endpoints say, without I/O |
 //! | `stores` | no | `stores`: keystores and truststores in JKS and PEM, without I/O |
 //! | `pkcs12` | no | PKCS#12, too |
 //! | `tls` | no | `tls`: TLS by rustls, with a provider of cryptography of one's own |

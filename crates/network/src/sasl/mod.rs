@@ -21,6 +21,8 @@ mod config;
 mod credentials;
 mod error;
 pub mod jaas;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod mechanism;
 mod msk_iam;
 mod oauth_bearer;

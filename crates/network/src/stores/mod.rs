@@ -119,6 +119,12 @@ impl Store {
     }
 }
 
+/// The one private key in a text.
+#[cfg(feature = "tls")]
+pub(crate) fn private_key(pem: &[u8], password: Option<&str>) -> Result<PrivateKeyDer<'static>, StoreError> {
+    pem::key(pem, password)?.ok_or(StoreError::NoKey)
+}
+
 #[cfg(feature = "pkcs12")]
 fn read_pkcs12(
     bytes: &[u8],

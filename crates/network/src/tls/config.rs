@@ -171,7 +171,7 @@ impl TlsConfigBuilder {
 }
 
 /// The provider that was compiled in; with both, the one that was asked for by name.
-fn compiled_in() -> Option<CryptoProvider> {
+pub(super) fn compiled_in() -> Option<CryptoProvider> {
     #[cfg(feature = "tls-aws-lc-rs")]
     return Some(rustls::crypto::aws_lc_rs::default_provider());
     #[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc-rs")))]
