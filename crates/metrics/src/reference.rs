@@ -1,0 +1,56 @@
+//! The page about all metrics.
+
+use crate::{DEFINITIONS, Group, Source};
+use std::fmt::Write as _;
+
+/// The text of docs/metrics.md.
+pub fn reference() -> String {
+    let mut page = String::from(INTRODUCTION);
+    for (group, about) in GROUPS {
+        let _ = write!(
+            page,
+            "\n## {}\n{about}\n\n| metric | what it says |\n|---|---|\n",
+            group.name()
+        );
+        for definition in DEFINITIONS.iter().filter(|definition| definition.group == *group) {
+            let _ = write!(page, "| `{}` | {}", definition.name, definition.about);
+            if let Source::NoMeaning(reason) = definition.source {
+                let _ = write!(page, " **Not here: {reason}.**");
+            }
+            page.push_str(" |\n");
+        }
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+Written by `cargo xtask metrics` from the table in crates/metrics/src/table.rs; do not edit.
+
+`Producer::metrics()` gives all of them as they are now, with the names, groups and tags of the Java producer 4.3.1, so
+that dashboards go on to work. Rates, averages and maxima are taken over the last `metrics.num.samples` windows of
+`metrics.sample.window.ms`, by Java's rules; totals since the producer was made. An average or a maximum of nothing is NaN.
+As in Java all of them are of level INFO: `metrics.recording.level` leaves none out.
+
+What differs from Java: times in milliseconds have fractions; `record-size` is the encoded size of a record, where Java
+takes an upper bound with the batch's header (82 bytes more, for a short record); bytes on TLS connections are counted
+before they are encrypted; the numbers of the I/O thread are those of the runtime that the producer was given, if it was.
+
+[operating.md](operating.md) says which of them to watch.
+";
+
+const GROUPS: &[(Group, &str)] = &[
+    (Group::Producer, "Of the producer; tag `client-id`."),
+    (
+        Group::Node,
+        "Of each broker, from the first request on; tags `client-id` and `node-id` (`node-3`; `node--1` is the first of \
+         `bootstrap.servers`).",
+    ),
+    (
+        Group::Topic,
+        "Of each topic, from the first request on; tags `client-id` and `topic`.",
+    ),
+    (Group::AppInfo, "Of the library; tag `client-id`."),
+    (Group::Count, "Tag `client-id`."),
+];
