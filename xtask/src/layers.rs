@@ -43,6 +43,12 @@ const LAYERS: &[Layer] = &[
         io: Io::Never,
     },
     Layer {
+        package: "ottla-metrics",
+        may_use: &["ottla-time"],
+        tests_may_use: &[],
+        io: Io::Never,
+    },
+    Layer {
         package: "ottla-protocol",
         may_use: &[],
         tests_may_use: &[],
@@ -80,7 +86,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ottla-network",
-        may_use: &["ottla-protocol", "ottla-time"],
+        may_use: &["ottla-metrics", "ottla-protocol", "ottla-time"],
         tests_may_use: &[],
         io: Io::ByDefault,
     },
@@ -94,6 +100,7 @@ const LAYERS: &[Layer] = &[
         package: "ottla-sender",
         may_use: &[
             "ottla-accumulator",
+            "ottla-metrics",
             "ottla-partitioning",
             "ottla-protocol",
             "ottla-time",
@@ -106,6 +113,7 @@ const LAYERS: &[Layer] = &[
         package: "ottla",
         may_use: &[
             "ottla-accumulator",
+            "ottla-metrics",
             "ottla-network",
             "ottla-partitioning",
             "ottla-protocol",

@@ -52,6 +52,8 @@ pub(crate) struct Core {
     outcomes_paid: u32,
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
+    /// Bytes of the largest record.
+    record_len_max: usize,
     ticket: FlushTicket,
     /// [`BATCH_STATE_BYTES`]; what else the batch needs is charged to the same account.
     pub(crate) state: Reservation,
@@ -63,6 +65,11 @@ impl Core {
             Outcome::Failed(failure) | Outcome::Rejected { others: failure, .. } => Some(failure.clone()),
             Outcome::Acked { .. } | Outcome::Split(_) => None,
         };
+        // Before anybody is woken who looks at the metrics next. Only the batch's holder completes it, once.
+        if failure.is_some() && !self.completion.is_complete() {
+            let (topic, _) = self.completion.place();
+            self.ticket.count_failed(topic, self.record_count);
+        }
         let first = self.completion.complete(outcome);
         if let Some(failure) = failure.filter(|_| first) {
             self.ticket.failed(failure);
@@ -116,6 +123,7 @@ impl OpenBatch {
             outcomes_paid: OUTCOMES_STEP_MIN,
             base_timestamp_ms,
             max_timestamp_ms: base_timestamp_ms,
+            record_len_max: 0,
             ticket,
             state,
         };
@@ -192,6 +200,7 @@ impl OpenBatch {
         let index = self.core.record_count;
         self.core.record_count += 1;
         self.core.max_timestamp_ms = self.core.max_timestamp_ms.max(timestamp_ms);
+        self.core.record_len_max = self.core.record_len_max.max(size.total());
         Delivery::new(
             Arc::clone(&self.core.completion),
             index,
@@ -435,6 +444,11 @@ impl SealedBatch {
     /// Bytes of its records before compression.
     pub fn uncompressed_len(&self) -> usize {
         self.uncompressed_len
+    }
+
+    /// Bytes of its largest record, encoded, before compression.
+    pub fn record_len_max(&self) -> usize {
+        self.core.record_len_max
     }
 
     /// The payload as slices that share the batch's chunks: cloning them is what a writer does.

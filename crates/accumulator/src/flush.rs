@@ -2,7 +2,7 @@
 
 use crate::delivery::{DeliveryFailure, FailureKind};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +17,10 @@ pub struct FlushTracker {
     inner: Mutex<Inner>,
     /// The first batch that failed since somebody asked.
     failure: Mutex<Option<DeliveryFailure>>,
+    /// How many records failed since somebody asked, by topic: bounded by the topics that are sent to.
+    failed: Mutex<BTreeMap<Arc<str>, u64>>,
+    /// Whether there are any.
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +56,15 @@ impl FlushTracker {
     /// Whether [`take_failure`](FlushTracker::take_failure) has one.
     pub fn has_failure(&self) -> bool {
         self.failure.lock().is_some()
+    }
+
+    /// How many records failed since this was asked last, by topic.
+    pub fn take_failed(&self) -> BTreeMap<Arc<str>, u64> {
+        if self.has_failed.swap(false, Ordering::Acquire) {
+            std::mem::take(&mut *self.failed.lock())
+        } else {
+            BTreeMap::new()
+        }
     }
 
     /// Counts a new batch, until its ticket is dropped.
@@ -136,6 +149,14 @@ impl FlushTicket {
         if failure.kind != FailureKind::Aborted {
             self.tracker.failure.lock().get_or_insert(failure);
         }
+    }
+
+    /// So many records of the topic have failed with the batch.
+    pub(crate) fn count_failed(&self, topic: &Arc<str>, records: u32) {
+        let mut failed = self.tracker.failed.lock();
+        *failed.entry(Arc::clone(topic)).or_default() += u64::from(records);
+        // Under the lock: who takes the flag afterwards finds what it stands for.
+        self.tracker.has_failed.store(true, Ordering::Release);
     }
 
     /// The batch is complete, although its memory may be held for longer. Only the first call counts.

@@ -26,7 +26,7 @@ pub fn reference() -> String {
 const INTRODUCTION: &str = "\
 # Metrics
 
-Written by `cargo xtask metrics` from the table in crates/metrics/src/table.rs; do not edit.
+Written from the table in the source by `cargo run -p ottla-metrics --example reference`; a test compares them.
 
 `Producer::metrics()` gives all of them as they are now, with the names, groups and tags of the Java producer 4.3.1, so
 that dashboards go on to work. Rates, averages and maxima are taken over the last `metrics.num.samples` windows of
@@ -54,3 +54,16 @@ const GROUPS: &[(Group, &str)] = &[
     (Group::AppInfo, "Of the library; tag `client-id`."),
     (Group::Count, "Tag `client-id`."),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let committed = std::fs::read_to_string(path).expect("docs/metrics.md");
+        assert!(
+            committed == super::reference(),
+            "docs/metrics.md is old: cargo run -p ottla-metrics --example reference > docs/metrics.md"
+        );
+    }
+}

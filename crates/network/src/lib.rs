@@ -147,6 +147,7 @@ mod frame;
 pub mod http;
 mod network;
 mod node;
+mod observation;
 mod renewal;
 mod request;
 pub mod sasl;

@@ -8,6 +8,7 @@ use crate::sasl::{CredentialFailure, Credentials};
 use crate::session::HeaderWriter;
 use crate::{BrokerVersions, Endpoint, NetworkConfig, NetworkEvent, OutgoingRequest};
 use bytes::Bytes;
+use ottla_metrics::Metrics;
 use ottla_time::{ExponentialBackoff, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -69,12 +70,20 @@ impl Network {
                 actions: VecDeque::new(),
                 events: VecDeque::new(),
                 wake_at: Time::MAX,
+                metrics: Arc::default(),
+                connections: 0,
                 config,
             },
             nodes: BTreeMap::new(),
             slots: Vec::new(),
             vacant: Vec::new(),
         })
+    }
+
+    /// Counts connections, requests and bytes in `metrics` from now on.
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Network {
+        self.shared.metrics = metrics;
+        self
     }
 
     // Commands.

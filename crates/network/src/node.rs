@@ -13,6 +13,7 @@ use crate::session::{HeaderWriter, Outstanding, Purpose, Session};
 use crate::timer::{Timer, Timers};
 use crate::{BrokerVersions, Endpoint, NetworkConfig, NetworkEvent, OutgoingRequest};
 use bytes::Bytes;
+use ottla_metrics::Metrics;
 use ottla_time::{ExponentialBackoff, Time};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) authentications: u64,
     pub(crate) actions: VecDeque<IoAction>,
     pub(crate) events: VecDeque<NetworkEvent>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How many connections stand.
+    pub(crate) connections: u64,
     /// No timer of any node fires before this.
     pub(crate) wake_at: Time,
 }
@@ -235,6 +239,7 @@ impl Node {
             _ => return Err(SendError::NotReady),
         };
         let header = session.send(purpose, &request, &mut shared.headers, now)?;
+        shared.note_request(self.id, header.len() + request.body.bytes_total(), now);
         let deadline = now + request.timeout;
         shared.actions.push_back(IoAction::Write {
             connection: self.connection,
@@ -287,6 +292,7 @@ impl Node {
         let State::Dialing { address } = self.state else {
             return;
         };
+        shared.note_created(now);
         self.timers.clear(Timer::Setup);
         // Java gives ApiVersions the request timeout, which is three times as long by default: a peer that accepts
         // and is silent then holds up the client longer than one that does not even accept.
@@ -334,6 +340,7 @@ impl Node {
     }
 
     pub(crate) fn written(&mut self, count: usize, now: Time, shared: &mut Shared) {
+        shared.note_written(self.id, count, now);
         match &mut self.state {
             State::Negotiating { session, .. } | State::Authenticating { session, .. } => {
                 session.written(count, |_| {});
@@ -358,6 +365,7 @@ impl Node {
     }
 
     pub(crate) fn read(&mut self, mut input: Bytes, now: Time, shared: &mut Shared) {
+        shared.note_read(self.id, input.len(), now);
         loop {
             let session = match &mut self.state {
                 State::Negotiating { session, .. } | State::Authenticating { session, .. } => session,
@@ -369,7 +377,11 @@ impl Node {
                 }
                 _ => return,
             };
-            match session.next_answer(&mut input, &shared.config) {
+            let answer = session.next_answer(&mut input, &shared.config);
+            if matches!(answer, Ok(Some(_))) {
+                shared.note_response(self.id, now);
+            }
+            match answer {
                 Ok(Some((Purpose::Client(id), body))) => {
                     self.answered = true;
                     shared.events.push_back(NetworkEvent::Response {
@@ -492,6 +504,7 @@ impl Node {
         let request = api_versions::request(version, &shared.config);
         // The software's name and version were checked, so the request is far from too long.
         if let Ok(header) = session.send(Purpose::ApiVersions, &request, &mut shared.headers, now) {
+            shared.note_request(self.id, header.len() + request.body.bytes_total(), now);
             shared.actions.push_back(IoAction::Write {
                 connection: self.connection,
                 header,
@@ -543,6 +556,7 @@ impl Node {
         now: Time,
         shared: &mut Shared,
     ) {
+        shared.note_authenticated(now);
         (self.failures, self.setup_failures) = (0, 0);
         self.answered = false;
         self.timers.clear(Timer::Negotiation);
@@ -645,6 +659,15 @@ impl Node {
         let error = NetworkError::new(self.id, Arc::clone(&self.endpoint), kind);
         let state = std::mem::replace(&mut self.state, State::Down { retry_at: now });
         self.timers = Timers::new();
+        if matches!(
+            state,
+            State::Negotiating { .. } | State::Authenticating { .. } | State::Ready { .. }
+        ) {
+            shared.note_closed(now);
+        }
+        if error.is_authentication() {
+            shared.note_refused(matches!(state, State::Ready { .. }), now);
+        }
         shared
             .actions
             .retain(|action| action.connection() != self.connection);

@@ -23,6 +23,8 @@ const JITTER: f64 = 0.10;
 pub(crate) struct Renewal {
     due_at: Time,
     expires_at: Time,
+    /// When the renewal began, if it did.
+    pub(crate) began_at: Time,
     /// When the credentials have to be there, if they are waited for.
     pub(crate) credentials_until: Time,
     pub(crate) authentication: Option<Authentication>,
@@ -38,6 +40,7 @@ impl Renewal {
         Renewal {
             due_at: now + lifetime.mul_f64(FACTOR + JITTER * random.f64()),
             expires_at: now + lifetime,
+            began_at: now,
             credentials_until: Time::MAX,
             authentication: None,
             held: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! The driver: the sender and the network, polled together as one future.
 
 use crate::codec_pool::CodecPool;
+use ottla_metrics::{ClientSensor, Metrics};
 use ottla_network::transport::NetworkDriver;
 use ottla_network::{Endpoint, NetworkError, NetworkEvent, OutgoingRequest};
 use ottla_sender::{Action, ApiRange, Disconnect, DisconnectClass, Request, Sender};
@@ -19,6 +20,9 @@ pub(crate) struct Driver {
     network: NetworkDriver,
     codecs: CodecPool,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// When the last poll ended.
+    idle_since: Option<Time>,
     timer: Timer,
     /// Whether carrying out an action has told the sender something, so that it has to take another turn.
     fed: bool,
@@ -31,12 +35,15 @@ impl Driver {
         network: NetworkDriver,
         codecs: CodecPool,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
     ) -> Driver {
         Driver {
             sender,
             network,
             codecs,
             clock,
+            metrics,
+            idle_since: None,
             timer: Timer::default(),
             fed: false,
             finished: false,
@@ -145,6 +152,24 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let woken = this.clock.now();
+        if let Some(since) = this.idle_since {
+            let waited = woken.since(since).as_nanos() as f64;
+            this.metrics.at(woken).client(ClientSensor::IoWait, waited);
+        }
+        let outcome = this.take_turns(cx);
+        let done = this.clock.now();
+        let worked = done.since(woken).as_nanos() as f64;
+        this.metrics.at(done).client(ClientSensor::IoTime, worked);
+        this.idle_since = Some(done);
+        outcome
+    }
+}
+
+impl Driver {
+    /// Turns until there is nothing to do, or others have to have their time.
+    fn take_turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self;
         for _ in 0..TURNS_PER_POLL {
             let now = this.clock.now();
             let happened = this.gather(cx, now);

@@ -17,6 +17,7 @@ mod typed;
 
 pub use delivery::Delivery;
 pub use error::Error;
+pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};
 #[cfg(any(feature = "oauth", feature = "schema-registry"))]
 pub use ottla_network::http;
 pub use ottla_protocol::ErrorCode;

@@ -9,6 +9,7 @@ use crate::record::TopicRef;
 use crate::sasl::{self, CredentialProvider};
 use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
+use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
 use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
 use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig, TransactionConfig};
@@ -111,6 +112,7 @@ impl Producer {
     /// # Cancel safety
     /// The queued records are sent without linger also if this future is dropped.
     pub async fn flush(&self) {
+        let _timed = self.inner.handle.time(ClientSensor::Flush);
         self.inner.handle.flush().await;
     }
 
@@ -143,6 +145,21 @@ impl Producer {
     /// What is odd about the configuration, but no error.
     pub fn warnings(&self) -> &[Warning] {
         &self.inner.warnings
+    }
+
+    /// All metrics as they are now, by the names, groups and tags of Java's producer: see docs/metrics.md.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ottla::Error> {
+    /// let producer = ottla::Producer::builder().bootstrap_servers("127.0.0.1:9092").build()?;
+    /// let metrics = producer.metrics();
+    /// let sent = metrics.iter().find(|metric| metric.name() == "record-send-total");
+    /// assert_eq!(sent.and_then(|metric| metric.number()), Some(0.0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.inner.handle.metrics()
     }
 
     /// Bytes of `buffer.memory` that records hold now.
@@ -249,7 +266,15 @@ impl ProducerBuilder {
         let sasl = sasl::set_up(&config, self.credentials)?;
         let (sasl, provider) = sasl.map_or((None, None), |sasl| (Some(sasl.network), sasl.provider));
         network.sasl = sasl;
+        let metrics = Arc::new(Metrics::new(MetricsConfig {
+            client_id: client_id.clone(),
+            window: config.metrics_window(),
+            samples: config.metrics_samples(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            start_time_ms: clock.wall_ms(),
+        }));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
+        let network = network.with_metrics(Arc::clone(&metrics));
         let mut connector = TcpConnector::default();
         connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
         connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
@@ -266,13 +291,13 @@ impl ProducerBuilder {
         };
         let partitioner = config.partitioner().build(config.partitioner_ignore_keys());
         let (sender, handle) = Sender::new(
-            sender_config(&config),
+            sender_config(&config, Arc::clone(&metrics)),
             accumulator,
             partitioner,
             Arc::clone(&clock),
             seed,
         );
-        let driver = Driver::new(sender, network, codecs, clock);
+        let driver = Driver::new(sender, network, codecs, clock, metrics);
         let runtime = start(driver, self.runtime)?;
         Ok(Producer {
             inner: Arc::new(Inner {
@@ -349,7 +374,7 @@ fn network_config(config: &Config, client_id: &str) -> NetworkConfig {
     network
 }
 
-fn sender_config(config: &Config) -> SenderConfig {
+fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
     let bootstrap = config.bootstrap_servers().iter();
     SenderConfig {
         bootstrap: bootstrap
@@ -381,6 +406,7 @@ fn sender_config(config: &Config) -> SenderConfig {
             transaction_timeout: config.transaction_timeout(),
             retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
         }),
+        metrics,
         codec: config.codec(),
     }
 }

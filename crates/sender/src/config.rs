@@ -1,7 +1,9 @@
 //! The settings of the sender.
 
+use ottla_metrics::Metrics;
 use ottla_protocol::compression::{Codec, Compression};
 use ottla_transactions::TransactionConfig;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl SenderConfig {
@@ -73,6 +75,8 @@ pub struct SenderConfig {
     /// `transactional.id` and what goes with it: every record is sent in a transaction. Needs
     /// [`SenderConfig::idempotent`].
     pub transactions: Option<TransactionConfig>,
+    /// What counts what the sender does.
+    pub metrics: Arc<Metrics>,
     /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
     pub codec: Codec,
 }
@@ -96,6 +100,7 @@ impl Default for SenderConfig {
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
             transactions: None,
+            metrics: Arc::default(),
             codec: Codec::new(Compression::None),
         }
     }

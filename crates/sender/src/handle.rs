@@ -5,8 +5,9 @@ mod transactions;
 use crate::shared::{Command, Shared};
 use crate::topic::{Layout, Topic};
 use crate::waits::Deadline;
-use crate::{SendError, TrySendError};
+use crate::{SendError, Timed, TrySendError};
 use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
+use ottla_metrics::{ClientSensor, Metric};
 use ottla_partitioning::{Charge, Choice, Headers, RecordView};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
 use ottla_time::Time;
@@ -90,11 +91,12 @@ impl Handle {
         record: &SendRecord<'_>,
         transaction: Option<u64>,
     ) -> Result<Delivery, SendError> {
-        match self.append(topic, record, None, transaction) {
-            Ok(delivery) => Ok(delivery),
+        let refused = match self.append(topic, record, None, transaction) {
+            Ok(delivery) => return Ok(delivery),
             Err(Refusal::Final(error)) => Err(error),
             Err(refusal) => self.send_waiting(topic, record, refusal, transaction).await,
-        }
+        };
+        refused.inspect_err(|error| self.shared.measure_refused(error))
     }
 
     /// Queues a record, or says at once why not.
@@ -130,7 +132,10 @@ impl Handle {
                 self.shared.wakeup.notify();
                 TrySendError::Memory
             }
-            Refusal::Final(error) => TrySendError::Refused(error),
+            Refusal::Final(error) => {
+                self.shared.measure_refused(&error);
+                TrySendError::Refused(error)
+            }
         })
     }
 
@@ -171,6 +176,16 @@ impl Handle {
     /// Bytes of `buffer.memory` that records hold now.
     pub fn memory_used(&self) -> usize {
         self.shared.accumulator.memory().used()
+    }
+
+    /// All metrics as they are now.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.shared.snapshot()
+    }
+
+    /// Measures the time until what comes back is dropped, for a sensor of nanoseconds.
+    pub fn time(&self, sensor: ClientSensor) -> Timed {
+        Timed::new(Arc::clone(&self.shared), sensor)
     }
 
     /// The number of the transaction that takes records now; `None` without transactions.
@@ -421,6 +436,7 @@ impl Handle {
             return Ok(());
         }
         topic.forget_refusal();
+        let _timed = self.time(ClientSensor::MetadataWait);
         poll_fn(|cx| {
             if let Some(answer) = topic.poll_layout(partitions, cx) {
                 return Poll::Ready(answer);
@@ -441,6 +457,7 @@ impl Handle {
         deadline: &Deadline,
     ) -> Result<Reservation, SendError> {
         let mut wait = pin!(partition.wait_for_memory(needed));
+        let _timed = self.time(ClientSensor::BufferWait);
         // The sender stops to linger while somebody waits for memory.
         self.shared.wakeup.notify();
         poll_fn(|cx| {

@@ -56,6 +56,7 @@ mod config;
 mod disconnect;
 mod error;
 mod handle;
+mod measure;
 mod metadata;
 mod node;
 mod partition;
@@ -74,6 +75,7 @@ pub use config::{Acks, Address, SenderConfig};
 pub use disconnect::{Disconnect, DisconnectClass};
 pub use error::{SendError, TrySendError};
 pub use handle::{Closing, Handle, SendRecord};
+pub use measure::Timed;
 pub use node::ApiRange;
 pub use ottla_accumulator::{
     Delivery, DeliveryFailure, FailureKind, FlushWait, Persistence, RecordMetadata, Sealer,

@@ -3,6 +3,7 @@
 mod dispatch;
 mod identity;
 mod load;
+mod measure;
 mod metadata;
 mod outcome;
 mod transaction;
@@ -63,6 +64,8 @@ enum InFlight {
     Produce {
         node: i32,
         version: i16,
+        /// When it was handed to the connection.
+        sent: Time,
         batches: Vec<(usize, Pending)>,
     },
     Metadata {
@@ -163,6 +166,7 @@ impl Sender {
         self.turn_transactions(now);
         self.dispatch(now);
         self.weigh_loads(now);
+        self.shared.measure_failed(now);
         self.finish_if_done(now);
     }
 
@@ -551,6 +555,7 @@ impl Sender {
                 batch.fail(closed(Persistence::NotPersisted));
             }
         }
+        self.measure_in_flight();
     }
 }
 

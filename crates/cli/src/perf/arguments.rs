@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     reporting_interval: u64,
 
-    /// Print the producer's metrics in the end (it has none yet)
+    /// Print the producer's metrics in the end
     #[arg(long)]
     print_metrics: bool,
 
@@ -109,11 +109,12 @@ fn has_transactional_id(builder: &ConfigBuilder) -> bool {
 }
 
 impl Arguments {
-    /// Refuses what does nothing yet, and what contradicts itself.
+    pub(super) fn prints_metrics(&self) -> bool {
+        self.print_metrics
+    }
+
+    /// Refuses what contradicts itself.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.print_metrics {
-            return Err(Failure::usage("--print-metrics: the program has no metrics yet"));
-        }
         if self.warmup_records() >= self.num_records {
             return Err(Failure::usage(
                 "--warmup-records must be fewer than --num-records, or nothing is left to measure",

@@ -4,6 +4,7 @@
 //! record does not contain that of another partition.
 
 mod arguments;
+mod metrics;
 mod payload;
 #[cfg(feature = "plot")]
 mod plot;
@@ -83,8 +84,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let results = reporter
         .join()
         .map_err(|_| Failure::delivery("the statistics ended early, which is a defect"))?;
+    let metrics = producer.metrics();
     parker.wait(producer.close(close_timeout));
     results.finish(arguments)?;
+    if arguments.prints_metrics() {
+        metrics::print(&metrics, &mut io::stdout())?;
+    }
     sent.map_err(|error| Failure::delivery(format!("a transaction failed: {error}")))?;
     Ok(ExitCode::from(match interrupt.signal() {
         Some(signal) => interrupt::exit_code(signal),

@@ -1,6 +1,7 @@
 //! `ottla perf`: the lines of kafka-producer-perf-test.
 
 use crate::support::{Run, run};
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 /// A line's words, with `#` for each number: what a parser of Java's lines goes by.
@@ -82,7 +83,6 @@ fn what_cannot_be_measured_is_refused() {
     with(&["--record-size", "0"]).ends(2, "0");
     with(&["--record-size", "10", "--warmup-records", "10"]).ends(2, "--warmup-records must be fewer");
     with(&["--record-size", "10", "--transaction-duration-ms", "0"]).ends(2, "0");
-    with(&["--record-size", "10", "--print-metrics"]).ends(2, "no metrics yet");
     with(&["--record-size", "10", "--command-property", "lingr.ms=1"])
         .ends(2, "--command-property: lingr.ms");
     with(&["--payload-file", "/nowhere"]).ends(3, "cannot read payloads from /nowhere");
@@ -131,6 +131,7 @@ fn the_lines_are_those_of_java() {
         "--command-property",
         "linger.ms=1",
         "batch.size=20000",
+        "--print-metrics",
     ];
     let java = Command::new("java")
         .args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m", "-cp"])
@@ -143,7 +144,12 @@ fn the_lines_are_those_of_java() {
     let java = Run::from(java);
     let ours = run(&[&["perf"], flags.as_slice()].concat(), "");
     let shapes = |run: &Run| -> Vec<String> { run.stdout.lines().map(shape).collect() };
-    let (java, ours) = (shapes(java.ends(0, "")), shapes(ours.ends(0, "")));
+    same_metrics(&java, &ours);
+    let before_metrics = |run: &Run| -> Vec<String> {
+        let lines = shapes(run).into_iter();
+        lines.take_while(|line| !line.is_empty()).collect()
+    };
+    let (java, ours) = (before_metrics(java.ends(0, "")), before_metrics(ours.ends(0, "")));
     assert_eq!(java[0], ours[0], "the warm-up");
     assert_eq!(java[java.len() - 2..], ours[ours.len() - 2..], "the summaries");
     // How many windows there are, if any, is a matter of the machine.
@@ -154,4 +160,31 @@ fn the_lines_are_those_of_java() {
     for line in java[1..java.len() - 2].iter().chain(&ours[1..ours.len() - 2]) {
         assert!(windows.contains(&line.as_str()), "{line}");
     }
+}
+
+/// The metrics that both have printed: the same form, and the same names, but for those that have no meaning here.
+fn same_metrics(java: &Run, ours: &Run) {
+    let names = |run: &Run| -> BTreeSet<String> {
+        let metrics = run.stdout.split_once("\n\n").expect("metrics").1;
+        let (head, metrics) = metrics.split_once('\n').expect("a heading");
+        assert!(
+            head.starts_with("Metric Name ") && head.ends_with("   Value"),
+            "{head}"
+        );
+        let width = head.len() - "   Value".len();
+        let name = |line: &str| {
+            assert_eq!(&line[width..width + 3], " : ", "{line}");
+            // Which brokers there are is a matter of the cluster.
+            let (name, _) = line.split_once(":{client-id=").expect("tags");
+            name.to_owned()
+        };
+        metrics.lines().map(name).collect()
+    };
+    let (java, ours) = (names(java), names(ours));
+    let missing: Vec<&String> = java.difference(&ours).collect();
+    assert_eq!(
+        missing,
+        ["app-info:commit-id", "producer-metrics:txn-prepare-time-ns-total"]
+    );
+    assert_eq!(ours.difference(&java).count(), 0, "{ours:?}");
 }

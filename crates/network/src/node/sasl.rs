@@ -59,6 +59,7 @@ impl Node {
         };
         match Authentication::begin(versions, situation) {
             Ok((authentication, next)) => {
+                renewal.began_at = now;
                 renewal.authentication = Some(authentication);
                 self.sasl_next(Ok(next), now, shared);
             }
@@ -112,6 +113,7 @@ impl Node {
         let Ok(header) = session.send_bare(&message, timeout, now) else {
             return;
         };
+        shared.note_request(self.id, header.len() + message.len(), now);
         shared.actions.push_back(IoAction::Write {
             connection: self.connection,
             header,
@@ -156,6 +158,9 @@ impl Node {
                 self.ready(address, session, versions, next, now, shared);
             }
             State::Ready { renewal, .. } => {
+                if let Some(renewal) = renewal {
+                    shared.note_renewed(renewal.began_at, now);
+                }
                 let held = std::mem::replace(renewal, next).map(|renewal| renewal.held);
                 for request in held.into_iter().flatten() {
                     // Its length was looked at when it was taken.

@@ -77,6 +77,10 @@ config! {
     metadata_max_age: Duration = |settings| settings.millis("metadata.max.age.ms");
     /// How long after its last use a topic is forgotten (`metadata.max.idle.ms`).
     metadata_max_idle: Duration = |settings| settings.millis("metadata.max.idle.ms");
+    /// How many windows a rate or an average is taken over (`metrics.num.samples`).
+    metrics_samples: usize = |settings| settings.bytes("metrics.num.samples").max(1);
+    /// The length of one window of a metric (`metrics.sample.window.ms`).
+    metrics_window: Duration = |settings| settings.millis("metrics.sample.window.ms");
     /// How a record without a partition gets one (`partitioner.class`).
     partitioner: PartitionerKind = |settings| choice(settings, "partitioner.class");
     /// Whether faster brokers get more of the records without a key

@@ -4,6 +4,7 @@ use super::Handle;
 use crate::shared::Command;
 use crate::transactions::{Locked, Transactions};
 use crate::waits::Deadline;
+use ottla_metrics::ClientSensor;
 use ottla_transactions::{
     Call, GroupMetadata, GroupOffset, State, TransactionError, TransactionErrorKind, TransactionManager,
 };
@@ -19,6 +20,7 @@ impl Handle {
     /// to it. So do [`Handle::commit_transaction`] and [`Handle::abort_transaction`].
     pub async fn init_transactions(&self) -> Result<(), TransactionError> {
         let transactions = self.transactions(Call::Init)?;
+        let _timed = self.time(ClientSensor::TransactionInit);
         transactions.lock().init()?;
         self.shared.wakeup.notify();
         self.wait(transactions, Call::Init, |manager| {
@@ -33,6 +35,7 @@ impl Handle {
     /// Cancel safe: when this future is dropped before it is ready, no transaction was begun.
     pub async fn begin_transaction(&self) -> Result<u64, TransactionError> {
         let transactions = self.transactions(Call::Begin)?;
+        let _timed = self.time(ClientSensor::TransactionBegin);
         if self.is_closed() {
             return Err(TransactionError::new(TransactionErrorKind::Closed));
         }
@@ -63,6 +66,7 @@ impl Handle {
         group: GroupMetadata,
     ) -> Result<(), TransactionError> {
         let transactions = self.transactions(Call::SendOffsets)?;
+        let _timed = self.time(ClientSensor::TransactionSendOffsets);
         let ticket = transactions.lock().send_offsets(offsets, group)?;
         let Some(ticket) = ticket else { return Ok(()) };
         self.shared.wakeup.notify();
@@ -77,6 +81,7 @@ impl Handle {
     /// Until its outcome is known, and this has told it, the transaction can neither be aborted nor followed by another.
     pub async fn commit_transaction(&self) -> Result<(), TransactionError> {
         let transactions = self.transactions(Call::Commit)?;
+        let _timed = self.time(ClientSensor::TransactionCommit);
         transactions.lock().commit()?;
         // Nothing lingers any more: the flush stands whoever waits for it.
         drop(self.shared.accumulator.flushes().begin());
@@ -90,6 +95,7 @@ impl Handle {
     /// Aborts: what was not sent yet is dropped, what was will not be seen by who reads committed records only.
     pub async fn abort_transaction(&self) -> Result<(), TransactionError> {
         let transactions = self.transactions(Call::Abort)?;
+        let _timed = self.time(ClientSensor::TransactionAbort);
         transactions.lock().abort()?;
         self.shared.wakeup.notify();
         self.wait(transactions, Call::Abort, |manager| {

@@ -124,11 +124,13 @@ impl Sender {
         for &slot in &slots {
             self.partitions[slot].in_flight.push(request.id);
         }
+        self.measure_produce(&batches, now);
         self.in_flight.insert(
             request.id,
             InFlight::Produce {
                 node: id,
                 version,
+                sent: now,
                 batches,
             },
         );
@@ -145,6 +147,7 @@ impl Sender {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.in_flight += 1;
         }
+        self.measure_in_flight();
         self.actions.push_back(Action::Send { node, request });
     }
 

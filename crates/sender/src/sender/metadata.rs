@@ -153,6 +153,7 @@ impl Sender {
         self.throttle(node, answer.throttle_time_ms, now);
         self.metadata.in_flight = None;
         self.metadata.refreshed = Some(now);
+        self.shared.config.metrics.at(now).metadata_refreshed();
         self.metadata.known = true;
         for broker in &answer.brokers {
             self.learn_node(broker.node_id, &broker.host, broker.port);

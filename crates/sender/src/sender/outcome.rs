@@ -35,7 +35,13 @@ impl Sender {
             InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
             InFlight::ProducerId { version, .. } => self.handle_producer_id(version, &body, now),
             InFlight::Transaction { .. } => self.handle_transaction_answer(node, &body, now),
-            InFlight::Produce { version, batches, .. } => {
+            InFlight::Produce {
+                version,
+                sent,
+                batches,
+                ..
+            } => {
+                self.measure_latency(node, sent, now);
                 let answer = ProduceResponse::decode(&mut Reader::from_bytes(&body), version);
                 match answer {
                     Ok(answer) => self.handle_produced(node, id, answer, batches, now),
@@ -83,10 +89,12 @@ impl Sender {
         if let Some(node) = self.nodes.get_mut(sent_to) {
             node.in_flight = node.in_flight.saturating_sub(1);
         }
+        self.measure_in_flight();
         Some(request)
     }
 
     pub(super) fn throttle(&mut self, node: i32, throttle_ms: i32, now: Time) {
+        self.measure_throttle(throttle_ms, now);
         if let (Ok(ms @ 1..), Some(node)) = (u64::try_from(throttle_ms), self.nodes.get_mut(&node)) {
             node.throttled_until = node.throttled_until.max(now + Duration::from_millis(ms));
         }
@@ -249,6 +257,7 @@ impl Sender {
             };
             return self.attempt_failed(slot, id, pending, trouble, now);
         };
+        self.measure_split(now);
         let mut stamp = pending.stamp;
         let mut at = 0;
         for (record_count, batch) in parts {
@@ -329,6 +338,7 @@ impl Sender {
             if intact || pending.attempts > 1 {
                 pending.not_before = now + self.retry_backoff.delay(pending.attempts - 1, &mut self.random);
             }
+            self.measure_retry(slot, &pending, now);
             self.put_back(slot, pending);
         }
         self.settle(slot, id, now);
@@ -402,6 +412,7 @@ impl Sender {
                 backoff = backoff.min(super::transaction::CONCURRENT_BACKOFF_MAX);
             }
             pending.not_before = now + backoff;
+            self.measure_retry(slot, &pending, now);
             self.put_back(slot, pending);
         }
         self.settle(slot, id, now);
