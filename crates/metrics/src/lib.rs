@@ -30,6 +30,8 @@
 
 mod definition;
 mod metrics;
+#[cfg(test)]
+mod oracle_tests;
 pub mod otlp;
 mod reference;
 mod samples;

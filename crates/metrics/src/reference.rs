@@ -34,7 +34,7 @@ that dashboards go on to work. Rates, averages and maxima are taken over the las
 As in Java all of them are of level INFO: `metrics.recording.level` leaves none out.
 
 What differs from Java: times in milliseconds have fractions; `record-size` is the encoded size of a record, where Java
-takes an upper bound with the batch's header (82 bytes more, for a short record); bytes on TLS connections are counted
+takes an upper bound with the batch's header (76 bytes more, for a value of 100); bytes on TLS connections are counted
 before they are encrypted; the numbers of the I/O thread are those of the runtime that the producer was given, if it was.
 
 [operating.md](operating.md) says which of them to watch.

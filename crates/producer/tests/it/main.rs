@@ -3,6 +3,7 @@
 mod exactly_once;
 mod faults;
 mod life;
+mod metrics;
 mod real;
 mod records;
 mod sasl;
