@@ -154,7 +154,7 @@ impl Metrics {
             scope.group(Group::Node, sensors, &[own[0].clone(), node]);
         }
         let mut topics: Vec<_> = state.topics.iter_mut().collect();
-        topics.sort_by(|(one, _), (other, _)| one.cmp(other));
+        topics.sort_by_key(|(name, _)| *name);
         for (name, sensors) in topics {
             let topic = ("topic", Arc::clone(name));
             scope.group(Group::Topic, sensors, &[own[0].clone(), topic]);
