@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod acceptance;
+mod bench;
 mod ci;
 mod codegen;
 mod demo;
@@ -33,6 +34,8 @@ mod transactions;
 enum Command {
     /// Send lines through the program into a real Kafka, and compare what Java and kcat read back.
     Acceptance(acceptance::Arguments),
+    /// Measure how fast Ottla is, by itself or beside other clients.
+    Bench(bench::Arguments),
     /// Run all checks that a change has to pass, and say what each took.
     Ci(ci::Arguments),
     /// Write the Rust types of all Kafka messages, from the schemas in the jar of kafka-clients.
@@ -71,6 +74,7 @@ impl Command {
         interrupt::end_on_signals()?;
         match self {
             Self::Acceptance(arguments) => acceptance::run(&arguments),
+            Self::Bench(arguments) => bench::run(&arguments),
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
             Self::Demo => demo::run(),
