@@ -1,9 +1,12 @@
 //! The caller's side: futures that contain no runtime.
 
+mod attempt;
 mod transactions;
 
+pub use attempt::Attempt;
+
 use crate::shared::{Command, Shared};
-use crate::topic::{Layout, Topic};
+use crate::topic::{Layout, PartitionInfo, Topic};
 use crate::waits::Deadline;
 use crate::{SendError, Timed, TrySendError};
 use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
@@ -41,6 +44,7 @@ pub struct Handle {
 }
 
 /// Why an append did not happen, for the caller's own loop.
+#[derive(Debug)]
 enum Refusal {
     /// At least this many partitions must be known first.
     Metadata {
@@ -145,6 +149,15 @@ impl Handle {
         let deadline = self.deadline();
         self.wait_for_partitions(topic, 1, &deadline).await?;
         Ok(topic.partition_count().unwrap_or(0))
+    }
+
+    /// The topic's partitions and their leaders; waits for its metadata up to `max.block.ms`.
+    pub async fn partitions(&self, topic: &Topic) -> Result<Vec<PartitionInfo>, SendError> {
+        self.check_name(topic)?;
+        let deadline = self.deadline();
+        self.wait_for_partitions(topic, 1, &deadline).await?;
+        let layout = topic.layout();
+        Ok(layout.as_ref().map_or_else(Vec::new, |layout| layout.info()))
     }
 
     /// Makes everything that is queued now sendable without linger, and waits until all of it is resolved, one way or

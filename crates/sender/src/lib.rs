@@ -74,7 +74,7 @@ pub use action::{Action, Request, SealJob, Sealed};
 pub use config::{Acks, Address, SenderConfig};
 pub use disconnect::{Disconnect, DisconnectClass};
 pub use error::{SendError, TrySendError};
-pub use handle::{Closing, Handle, SendRecord};
+pub use handle::{Attempt, Closing, Handle, SendRecord};
 pub use measure::Timed;
 pub use node::ApiRange;
 pub use ottla_accumulator::{
@@ -85,5 +85,5 @@ pub use ottla_transactions::{
     TransactionErrorKind,
 };
 pub use sender::Sender;
-pub use topic::Topic;
+pub use topic::{PartitionInfo, Topic};
 pub use wakeup::Wakeup;

@@ -61,12 +61,32 @@ pub(crate) struct Layout {
     pub(crate) partitions: Vec<Arc<Partition>>,
     /// The numbers of those with a leader, ascending.
     pub(crate) available: Vec<i32>,
+    /// The leaders, by partition.
+    pub(crate) leaders: Vec<Option<i32>>,
+}
+
+/// A partition of a topic, as far as a producer needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionInfo {
+    /// Its number.
+    pub partition: i32,
+    /// The id of the broker that leads it; `None` while it has no leader.
+    pub leader: Option<i32>,
 }
 
 impl Layout {
     pub(crate) fn view(&self) -> TopicView<'_> {
         // A broker announces at most i32::MAX partitions: the count comes from an int32.
         TopicView::new(self.partitions.len() as i32, &self.available)
+    }
+
+    pub(crate) fn info(&self) -> Vec<PartitionInfo> {
+        let leaders = self.leaders.iter().copied();
+        (0..)
+            .zip(leaders)
+            .map(|(partition, leader)| PartitionInfo { partition, leader })
+            .collect()
     }
 }
 

@@ -380,6 +380,7 @@ impl Sender {
                 .filter(|state| state.leader.is_some())
                 .map(|state| state.queue.number())
                 .collect(),
+            leaders: states().map(|state| state.leader).collect(),
         });
     }
 }
