@@ -151,7 +151,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for number in 0..200 {
         drop(
             orders
-                .send(&Record::to("orders").value(&format!("order {number}")))
+                .send(&Record::to("orders").value(format!("order {number}")))
                 .await?,
         );
     }

@@ -155,6 +155,44 @@ impl Error {
         })
     }
 
+    /// What a program, or whoever runs it, can do about it: one sentence.
+    pub fn advice(&self) -> &'static str {
+        if self.is_config() {
+            return "Change the configuration.";
+        }
+        if self.is_authentication() {
+            return "Change the credentials, the certificates or security.protocol.";
+        }
+        if self.is_closed() {
+            return "Make another producer.";
+        }
+        if self.is_outcome_unknown() && !self.is_fatal() {
+            return "Repeat the call until its outcome is known.";
+        }
+        if self.is_fatal() {
+            return "Close the producer; another one with the same transactional.id can go on.";
+        }
+        if self.is_abortable() {
+            return "Abort the transaction, and do its work again.";
+        }
+        if self.would_wait() {
+            return "Use send(), which waits, or try again later.";
+        }
+        match (self.is_retriable(), self.persistence()) {
+            (_, Persistence::Persisted) => "Do not send it again: it is in the log.",
+            (true, Persistence::NotPersisted) => "Try again: it cannot be there twice.",
+            (true, Persistence::PossiblyPersisted) => {
+                "It may be in the log: send it again only if a duplicate does no harm."
+            }
+            (false, Persistence::PossiblyPersisted) => {
+                "It may be in the log; find out before it is sent again."
+            }
+            (false, Persistence::NotPersisted) => {
+                "It will not succeed as it is: change the record or the topic."
+            }
+        }
+    }
+
     fn transaction_error(&self) -> Option<&TransactionError> {
         match &*self.0 {
             Kind::Transaction(error)
@@ -193,7 +231,16 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// What lies below, where it is more than the text already says: a file that cannot be read, what serde refused.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.0 {
+            Kind::Config(error) => error.source(),
+            Kind::Serialize(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Error {

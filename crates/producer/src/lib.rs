@@ -1,6 +1,7 @@
 //! A complete producer for Apache Kafka.
 
 pub mod blocking;
+mod callback;
 mod clock;
 mod codec_pool;
 pub mod config;
@@ -10,21 +11,27 @@ mod error;
 mod producer;
 mod record;
 pub mod sasl;
+mod send;
+#[cfg(feature = "futures")]
+mod stream;
 #[cfg(feature = "tls-no-provider")]
 mod tls;
 mod transaction;
 mod typed;
 
+pub use callback::DeliveryHandler;
 pub use delivery::Delivery;
 pub use error::Error;
 pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};
 #[cfg(any(feature = "oauth", feature = "schema-registry"))]
 pub use ottla_network::http;
 pub use ottla_protocol::ErrorCode;
-pub use ottla_sender::{GroupMetadata, GroupOffset, Persistence, RecordMetadata};
+pub use ottla_sender::{GroupMetadata, GroupOffset, PartitionInfo, Persistence, RecordMetadata};
 pub use ottla_serialization as serialization;
 pub use producer::{Producer, ProducerBuilder};
-pub use record::{Record, TopicRef};
+pub use record::{Part, Record, TopicRef};
+#[cfg(feature = "futures")]
+pub use stream::{Outcomes, RecordSink};
 pub use transaction::Transaction;
 #[cfg(feature = "schema-registry")]
 pub use typed::RegistryHttp;

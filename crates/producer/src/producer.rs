@@ -1,5 +1,6 @@
 //! The producer and its builder.
 
+use crate::callback::Callbacks;
 use crate::clock::SystemClock;
 use crate::codec_pool::CodecPool;
 use crate::config::{self, Config, ConfigBuilder, Warning};
@@ -12,12 +13,12 @@ use ottla_accumulator::AccumulatorConfig;
 use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
 use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
-use ottla_sender::{Acks, Address, Handle, Sealer, Sender, SenderConfig, TransactionConfig};
+use ottla_sender::{Acks, Address, Handle, PartitionInfo, Sealer, Sender, SenderConfig, TransactionConfig};
 use ottla_time::Clock;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A Kafka producer. Cheap to clone; all clones are one producer.
 ///
@@ -45,6 +46,7 @@ pub struct Producer {
 #[derive(Debug)]
 struct Inner {
     handle: Handle,
+    callbacks: Callbacks,
     config: Config,
     client_id: String,
     warnings: Vec<Warning>,
@@ -74,7 +76,8 @@ impl Producer {
     /// # Cancel safety
     /// If this future is dropped before it is ready, nothing was queued.
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
-        let send = record.as_send();
+        let headers = record.headers();
+        let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => self.inner.handle.send(&topic.0, &send).await,
             TopicRef::Name(name) => {
@@ -88,7 +91,8 @@ impl Producer {
     /// Queues a record now or not at all. An error that [would have to wait](Error::would_wait) is no more than that:
     /// metadata has been asked for, memory comes free.
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
-        let send = record.as_send();
+        let headers = record.headers();
+        let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => self.inner.handle.try_send(&topic.0, &send),
             TopicRef::Name(name) => self.inner.handle.try_send(&self.inner.handle.topic(name), &send),
@@ -106,20 +110,52 @@ impl Producer {
         Ok(self.inner.handle.partition_count(&topic.0).await?)
     }
 
-    /// Sends everything that is queued without waiting for more, and waits until all of it is resolved: acknowledged
-    /// or failed, which only the deliveries tell. Bounded by `delivery.timeout.ms`.
+    /// The topic's partitions and who leads them, as Java's `partitionsFor`; waits for its metadata up to `max.block.ms`.
     ///
     /// # Cancel safety
-    /// The queued records are sent without linger also if this future is dropped.
-    pub async fn flush(&self) {
-        let _timed = self.inner.handle.time(ClientSensor::Flush);
-        self.inner.handle.flush().await;
+    /// Nothing depends on this future.
+    pub async fn partitions_for<'t>(
+        &self,
+        topic: impl Into<TopicRef<'t>>,
+    ) -> Result<Vec<PartitionInfo>, Error> {
+        let topic = match topic.into() {
+            TopicRef::Handle(topic) => Arc::clone(&topic.0),
+            TopicRef::Name(name) => self.inner.handle.topic(&name),
+        };
+        Ok(self.inner.handle.partitions(&topic).await?)
     }
 
-    /// Takes no more records, sends what is queued for up to `timeout`, fails the rest, and returns when every delivery
-    /// is resolved. Calling it again is harmless; it can only shorten the time.
-    pub async fn close(&self, timeout: Duration) {
-        self.inner.handle.close(timeout).await;
+    /// Sends everything that is queued without waiting for more, and waits until all of it is resolved: acknowledged
+    /// or failed, which only the deliveries tell; and until the callbacks of all of it have run. Bounded by
+    /// `delivery.timeout.ms` and the callbacks. In a callback it does not wait for callbacks.
+    ///
+    /// # Cancel safety
+    /// The flush stands when this returns: the queued records are sent without linger also if the future is dropped.
+    pub fn flush(&self) -> impl Future<Output = ()> + Send + use<> {
+        let timed = self.inner.handle.time(ClientSensor::Flush);
+        let flushed = self.inner.handle.flush();
+        let called = self.inner.callbacks.finished(None);
+        async move {
+            flushed.await;
+            called.await;
+            drop(timed);
+        }
+    }
+
+    /// Takes no more records, sends what is queued for up to `timeout`, fails the rest, and waits until every delivery is
+    /// resolved and, within the same time, its callback has run. Calling it again is harmless; it can only shorten the
+    /// time.
+    ///
+    /// # Cancel safety
+    /// The producer is closed when this returns, also if the future is dropped.
+    pub fn close(&self, timeout: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let closing = self.inner.handle.close(timeout);
+        // A time that no clock reaches is none.
+        let called = self.inner.callbacks.finished(Instant::now().checked_add(timeout));
+        async move {
+            closing.await;
+            called.await;
+        }
     }
 
     /// Where what waits for others can run.
@@ -129,6 +165,10 @@ impl Producer {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.inner.handle
+    }
+
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.inner.callbacks
     }
 
     /// The configuration.
@@ -297,11 +337,13 @@ impl ProducerBuilder {
             Arc::clone(&clock),
             seed,
         );
+        let callbacks = Callbacks::new(config.buffer_memory());
         let driver = Driver::new(sender, network, codecs, clock, metrics);
         let runtime = start(driver, self.runtime)?;
         Ok(Producer {
             inner: Arc::new(Inner {
                 handle,
+                callbacks,
                 config,
                 client_id,
                 warnings,

@@ -3,8 +3,9 @@
 use crate::Topic;
 use ottla_protocol::records::Header;
 use ottla_sender::SendRecord;
+use std::borrow::Cow;
 
-/// A record to send: it borrows its parts, which are copied once, when it is queued.
+/// A record to send. Its parts are borrowed or owned; they are copied once, when it is queued.
 ///
 /// ```
 /// use ottla::Record;
@@ -14,43 +15,129 @@ use ottla_sender::SendRecord;
 /// // A record without value is a tombstone: it deletes the key from a compacted topic.
 /// let tombstone = Record::to("orders").key(b"customer-7");
 /// # let _ = tombstone;
+/// // One that owns its parts can be made here and sent elsewhere.
+/// let owned: Record<'static> = Record::to("orders".to_owned()).key(7.to_string()).value(vec![1, 2, 3]);
+/// # let _ = owned;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a record does nothing until it is sent"]
 pub struct Record<'a> {
     topic: TopicRef<'a>,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-    headers: Vec<Header<'a>>,
+    key: Option<Part<'a>>,
+    value: Option<Part<'a>>,
+    headers: Headers<'a>,
     timestamp_ms: Option<i64>,
     partition: Option<i32>,
 }
 
 /// A topic by name, or by a [`Topic`] that [`Producer::topic`](crate::Producer::topic) gave, which saves the look-up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TopicRef<'a> {
     /// By name.
-    Name(&'a str),
+    Name(Cow<'a, str>),
     /// By handle.
-    Handle(&'a Topic),
+    Handle(Cow<'a, Topic>),
+}
+
+impl TopicRef<'_> {
+    /// The same topic, borrowed.
+    pub(crate) fn borrowed(&self) -> TopicRef<'_> {
+        match self {
+            TopicRef::Name(name) => TopicRef::Name(Cow::Borrowed(name)),
+            TopicRef::Handle(topic) => TopicRef::Handle(Cow::Borrowed(topic)),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            TopicRef::Name(name) => name,
+            TopicRef::Handle(topic) => topic.name(),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for TopicRef<'a> {
     fn from(name: &'a str) -> TopicRef<'a> {
-        TopicRef::Name(name)
+        TopicRef::Name(Cow::Borrowed(name))
     }
 }
 
 impl<'a> From<&'a String> for TopicRef<'a> {
     fn from(name: &'a String) -> TopicRef<'a> {
-        TopicRef::Name(name)
+        TopicRef::Name(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for TopicRef<'_> {
+    fn from(name: String) -> Self {
+        TopicRef::Name(Cow::Owned(name))
     }
 }
 
 impl<'a> From<&'a Topic> for TopicRef<'a> {
     fn from(topic: &'a Topic) -> TopicRef<'a> {
-        TopicRef::Handle(topic)
+        TopicRef::Handle(Cow::Borrowed(topic))
+    }
+}
+
+impl From<Topic> for TopicRef<'_> {
+    fn from(topic: Topic) -> Self {
+        TopicRef::Handle(Cow::Owned(topic))
+    }
+}
+
+/// Bytes of a record: borrowed from anything that has bytes, or owned.
+#[derive(Clone, Debug)]
+pub struct Part<'a>(Cow<'a, [u8]>);
+
+impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Part<'a> {
+    #[inline]
+    fn from(bytes: &'a T) -> Part<'a> {
+        Part(Cow::Borrowed(bytes.as_ref()))
+    }
+}
+
+impl From<Vec<u8>> for Part<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Part(Cow::Owned(bytes))
+    }
+}
+
+impl From<String> for Part<'_> {
+    fn from(text: String) -> Self {
+        Part(Cow::Owned(text.into_bytes()))
+    }
+}
+
+impl From<Box<[u8]>> for Part<'_> {
+    fn from(bytes: Box<[u8]>) -> Self {
+        Part(Cow::Owned(bytes.into_vec()))
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for Part<'a> {
+    fn from(bytes: Cow<'a, [u8]>) -> Part<'a> {
+        Part(bytes)
+    }
+}
+
+/// Headers that are borrowed need no second list when the record is sent.
+#[derive(Clone, Debug)]
+enum Headers<'a> {
+    Borrowed(Vec<Header<'a>>),
+    Mixed(Vec<(Cow<'a, str>, Option<Part<'a>>)>),
+}
+
+impl<'a> Headers<'a> {
+    fn mixed(self) -> Vec<(Cow<'a, str>, Option<Part<'a>>)> {
+        match self {
+            Headers::Mixed(headers) => headers,
+            Headers::Borrowed(headers) => headers
+                .into_iter()
+                .map(|header| (Cow::Borrowed(header.key), header.value.map(Part::from)))
+                .collect(),
+        }
     }
 }
 
@@ -62,7 +149,7 @@ impl<'a> Record<'a> {
             topic: topic.into(),
             key: None,
             value: None,
-            headers: Vec::new(),
+            headers: Headers::Borrowed(Vec::new()),
             timestamp_ms: None,
             partition: None,
         }
@@ -70,21 +157,32 @@ impl<'a> Record<'a> {
 
     /// Sets the key. Records with the same key go to the same partition and stay in order.
     #[inline]
-    pub fn key(mut self, key: &'a (impl AsRef<[u8]> + ?Sized)) -> Record<'a> {
-        self.key = Some(key.as_ref());
+    pub fn key(mut self, key: impl Into<Part<'a>>) -> Record<'a> {
+        self.key = Some(key.into());
         self
     }
 
     /// Sets the value.
     #[inline]
-    pub fn value(mut self, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Record<'a> {
-        self.value = Some(value.as_ref());
+    pub fn value(mut self, value: impl Into<Part<'a>>) -> Record<'a> {
+        self.value = Some(value.into());
         self
     }
 
     /// Adds a header. Headers keep their order, and a key may occur more than once; the value may be null.
     pub fn header(mut self, key: &'a str, value: Option<&'a [u8]>) -> Record<'a> {
-        self.headers.push(Header { key, value });
+        match &mut self.headers {
+            Headers::Borrowed(headers) => headers.push(Header { key, value }),
+            Headers::Mixed(headers) => headers.push((Cow::Borrowed(key), value.map(Part::from))),
+        }
+        self
+    }
+
+    /// Adds a header that the record owns.
+    pub fn header_owned(mut self, key: impl Into<String>, value: Option<Vec<u8>>) -> Record<'a> {
+        let mut headers = self.headers.mixed();
+        headers.push((Cow::Owned(key.into()), value.map(Part::from)));
+        self.headers = Headers::Mixed(headers);
         self
     }
 
@@ -104,24 +202,100 @@ impl<'a> Record<'a> {
 
     /// The topic's name.
     pub fn topic_name(&self) -> &str {
-        match self.topic {
-            TopicRef::Name(name) => name,
-            TopicRef::Handle(topic) => topic.name(),
-        }
+        self.topic.name()
     }
 
-    pub(crate) fn topic_ref(&self) -> TopicRef<'a> {
-        self.topic
-    }
-
-    #[inline]
-    pub(crate) fn as_send(&self) -> SendRecord<'_> {
-        SendRecord {
-            key: self.key,
-            value: self.value,
-            headers: &self.headers,
+    /// The same record, owning all its parts: what it borrowed is copied.
+    pub fn into_owned(self) -> Record<'static> {
+        let part = |part: Part<'a>| Part(Cow::Owned(part.0.into_owned()));
+        let headers = self.headers.mixed().into_iter();
+        Record {
+            topic: match self.topic {
+                TopicRef::Name(name) => TopicRef::Name(Cow::Owned(name.into_owned())),
+                TopicRef::Handle(topic) => TopicRef::Handle(Cow::Owned(topic.into_owned())),
+            },
+            key: self.key.map(part),
+            value: self.value.map(part),
+            headers: Headers::Mixed(
+                headers
+                    .map(|(key, value)| (Cow::Owned(key.into_owned()), value.map(part)))
+                    .collect(),
+            ),
             timestamp_ms: self.timestamp_ms,
             partition: self.partition,
         }
+    }
+
+    pub(crate) fn topic_ref(&self) -> &TopicRef<'a> {
+        &self.topic
+    }
+
+    /// The headers in the form in which they are sent.
+    #[inline]
+    pub(crate) fn headers(&self) -> Cow<'_, [Header<'_>]> {
+        match &self.headers {
+            Headers::Borrowed(headers) => Cow::Borrowed(headers),
+            Headers::Mixed(headers) => headers
+                .iter()
+                .map(|(key, value)| Header {
+                    key,
+                    value: value.as_ref().map(|value| &*value.0),
+                })
+                .collect(),
+        }
+    }
+
+    /// The record as it is sent, with its [headers](Record::headers).
+    #[inline]
+    pub(crate) fn as_send<'s>(&'s self, headers: &'s [Header<'s>]) -> SendRecord<'s> {
+        SendRecord {
+            key: self.key.as_ref().map(|key| &*key.0),
+            value: self.value.as_ref().map(|value| &*value.0),
+            headers,
+            timestamp_ms: self.timestamp_ms,
+            partition: self.partition,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that owns its parts is sent as the one that it was made from.
+    #[test]
+    fn owned_and_borrowed_records_are_the_same() {
+        let (key, value) = (String::from("k"), vec![1, 2]);
+        let borrowed = Record::to("t")
+            .key(&key)
+            .value(&value)
+            .header("a", None)
+            .header("b", Some(b"1"));
+        let borrowed = borrowed.timestamp_ms(5).partition(3);
+        let mixed = Record::to("t".to_owned())
+            .key("k".to_owned())
+            .value(vec![1, 2])
+            .header("a", None);
+        let mixed = mixed
+            .header_owned("b", Some(vec![b'1']))
+            .timestamp_ms(5)
+            .partition(3);
+        let owned: Record<'static> = borrowed.clone().into_owned();
+        let headers = borrowed.headers();
+        let expected = borrowed.as_send(&headers);
+        for record in [&mixed, &owned, &owned.clone().into_owned()] {
+            let headers = record.headers();
+            assert_eq!(format!("{:?}", record.as_send(&headers)), format!("{expected:?}"));
+            assert_eq!(record.topic_name(), "t");
+        }
+        let later = mixed.header("c", Some(b"2"));
+        assert_eq!(
+            later
+                .headers()
+                .iter()
+                .map(|header| header.key)
+                .collect::<String>(),
+            "abc"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Transactions: records, and a consumer's offsets, that are seen together or not at all.
 
+use crate::callback::Callback;
 use crate::record::TopicRef;
 use crate::{Delivery, Error, Producer, Record};
-use ottla_sender::{GroupMetadata, GroupOffset, TransactionState};
+use ottla_sender::{GroupMetadata, GroupOffset, RecordMetadata, TransactionState};
 
 impl Producer {
     /// Begins a transaction, after [`init_transactions`](Producer::init_transactions) if nobody has called that yet.
@@ -102,7 +103,9 @@ impl Transaction {
     /// Queues a record in this transaction, as [`Producer::send`]. A record that was not queued leaves the transaction
     /// as it was; one that was, and is not delivered, makes the commit fail.
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
-        let (handle, send) = (self.producer.handle(), record.as_send());
+        let handle = self.producer.handle();
+        let headers = record.headers();
+        let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => handle.send_in_transaction(self.number, &topic.0, &send).await,
             TopicRef::Name(name) => {
@@ -115,12 +118,26 @@ impl Transaction {
 
     /// Queues a record in this transaction now or not at all, as [`Producer::try_send`].
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
-        let (handle, send) = (self.producer.handle(), record.as_send());
+        let handle = self.producer.handle();
+        let headers = record.headers();
+        let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => handle.try_send_in_transaction(self.number, &topic.0, &send),
             TopicRef::Name(name) => handle.try_send_in_transaction(self.number, &handle.topic(name), &send),
         };
         Ok(Delivery(delivery?))
+    }
+
+    /// Queues a record in this transaction, and has its outcome told to `callback`, as [`Producer::send_with`].
+    pub async fn send_with(
+        &self,
+        record: &Record<'_>,
+        callback: impl FnOnce(Result<RecordMetadata, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let callback = Callback::Closure(Box::new(callback));
+        self.producer
+            .send_noted(record, Some(self.number), callback)
+            .await
     }
 
     /// Commits a consumer group's offsets with this transaction, see [`Producer::send_offsets_to_transaction`].

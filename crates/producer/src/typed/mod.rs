@@ -6,7 +6,7 @@ mod http;
 #[cfg(feature = "schema-registry")]
 pub use http::RegistryHttp;
 
-use crate::{Delivery, Error, Producer, Record, Topic, TopicRef};
+use crate::{Delivery, Error, Producer, Record, TopicRef};
 use ottla_protocol::records::Header;
 use ottla_serialization::{
     AddedHeaders, Headers, Output, Payload, Preparation, Readiness, Role, SerializeError, Serializer, Target,
@@ -108,11 +108,8 @@ impl<'a, K: ?Sized, V: ?Sized> TypedRecord<'a, K, V> {
         self
     }
 
-    fn topic_name(&self) -> &'a str {
-        match self.topic {
-            TopicRef::Name(name) => name,
-            TopicRef::Handle(topic) => Topic::name(topic),
-        }
+    fn topic_name(&self) -> &str {
+        self.topic.name()
     }
 }
 
@@ -313,8 +310,8 @@ impl Scratch {
         KEPT.set(Some(self));
     }
 
-    fn record<'a, K: ?Sized, V: ?Sized>(&'a self, typed: &TypedRecord<'a, K, V>) -> Record<'a> {
-        let mut record = Record::to(typed.topic);
+    fn record<'a, K: ?Sized, V: ?Sized>(&'a self, typed: &'a TypedRecord<'_, K, V>) -> Record<'a> {
+        let mut record = Record::to(typed.topic.borrowed());
         if self.payloads.0 == Payload::Bytes {
             record = record.key(&self.key);
         }

@@ -1,5 +1,6 @@
 //! The producer against a cluster in memory, over real sockets.
 
+mod callbacks;
 mod exactly_once;
 mod faults;
 mod life;
@@ -7,6 +8,7 @@ mod metrics;
 mod real;
 mod records;
 mod sasl;
+mod shapes;
 mod support;
 mod transactions;
 mod typed;
