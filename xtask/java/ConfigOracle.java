@@ -25,8 +25,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * What Java makes of configurations: the oracle of the tests in crates/producer/src/config.
  *
  * Modes: {@code definitions} prints the producer's keys; the others answer each line of standard input with one line:
- * {@code properties} reads a file in hexadecimal, {@code values} a key, a tab and a value in hexadecimal, and
- * {@code producers} keys and values as {@code key=value} separated by tabs.
+ * {@code properties} reads a file in hexadecimal, {@code values} a key, a tab and a value in hexadecimal,
+ * {@code variables} a client.id in hexadecimal whose variables the environment has, and {@code producers} keys and
+ * values as {@code key=value} separated by tabs.
  */
 public final class ConfigOracle {
     private static final PrintStream OUT = new PrintStream(System.out, false, StandardCharsets.UTF_8);
@@ -53,6 +54,7 @@ public final class ConfigOracle {
             case "properties" -> properties(line);
             case "values" -> value(line);
             case "producers" -> producer(line);
+            case "variables" -> variables(line);
             default -> throw new IllegalArgumentException(mode);
         };
     }
@@ -93,6 +95,23 @@ public final class ConfigOracle {
         try {
             new ConfigDef().define(key).parse(Map.of(key.name, text));
             return "ok";
+        } catch (ConfigException error) {
+            return "error";
+        }
+    }
+
+    /** The client.id, in UTF-8 and hexadecimal, with the environment as a provider named e. */
+    private static String variables(String line) {
+        Map<String, Object> settings = new HashMap<>();
+        settings.put("bootstrap.servers", "a:1");
+        settings.put("key.serializer", ByteArraySerializer.class.getName());
+        settings.put("value.serializer", ByteArraySerializer.class.getName());
+        settings.put("config.providers", "e");
+        settings.put("config.providers.e.class", "org.apache.kafka.common.config.provider.EnvVarConfigProvider");
+        settings.put("client.id", new String(HexFormat.of().parseHex(line), StandardCharsets.UTF_8));
+        try {
+            String id = new ProducerConfig(settings).getString("client.id");
+            return HexFormat.of().formatHex(id.getBytes(StandardCharsets.UTF_8));
         } catch (ConfigException error) {
             return "error";
         }

@@ -1,5 +1,8 @@
 //! The producer and its builder.
 
+#[cfg(test)]
+mod tests;
+
 use crate::callback::Callbacks;
 use crate::clock::SystemClock;
 use crate::codec_pool::CodecPool;
@@ -314,25 +317,30 @@ impl ProducerBuilder {
             start_time_ms: clock.wall_ms(),
         }));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
+<<<<<<< HEAD
         let network = network.with_metrics(Arc::clone(&metrics));
         let mut connector = TcpConnector::default();
         connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
         connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
         let mut network = NetworkDriver::new(network).with_connector(secured(Arc::new(connector), &config)?);
+=======
+        let mut network =
+            NetworkDriver::new(network).with_connector(secured(Arc::new(tcp(&config)), &config)?);
+>>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
         if let Some(provider) = provider {
             network = network.with_credentials(provider);
         }
         let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
         let codecs = CodecPool::new(config.codec(), sealer);
-        let accumulator = AccumulatorConfig {
-            batch_size: config.batch_size(),
-            buffer_memory: usize::try_from(config.buffer_memory()).unwrap_or(usize::MAX),
-            compression: config.codec().compression(),
-        };
         let partitioner = config.partitioner().build(config.partitioner_ignore_keys());
         let (sender, handle) = Sender::new(
+<<<<<<< HEAD
             sender_config(&config, Arc::clone(&metrics)),
             accumulator,
+=======
+            sender_config(&config),
+            accumulator_config(&config),
+>>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
             partitioner,
             Arc::clone(&clock),
             seed,
@@ -400,6 +408,13 @@ fn secured(connector: Arc<dyn Connector>, _: &Config) -> Result<Arc<dyn Connecto
     Ok(connector)
 }
 
+fn tcp(config: &Config) -> TcpConnector {
+    let mut connector = TcpConnector::default();
+    connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
+    connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
+    connector
+}
+
 fn saturating_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -416,7 +431,19 @@ fn network_config(config: &Config, client_id: &str) -> NetworkConfig {
     network
 }
 
+<<<<<<< HEAD
 fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
+=======
+fn accumulator_config(config: &Config) -> AccumulatorConfig {
+    AccumulatorConfig {
+        batch_size: config.batch_size(),
+        buffer_memory: usize::try_from(config.buffer_memory()).unwrap_or(usize::MAX),
+        compression: config.codec().compression(),
+    }
+}
+
+fn sender_config(config: &Config) -> SenderConfig {
+>>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
     let bootstrap = config.bootstrap_servers().iter();
     SenderConfig {
         bootstrap: bootstrap

@@ -149,6 +149,7 @@ pub(super) fn credentials(entries: &[Entry]) -> Option<Result<Entry, ConfigError
         key: JAAS.to_owned(),
         value: Zeroizing::new(value),
         origin: password.origin.clone(),
+        provided: user.provided || password.provided,
     }))
 }
 
@@ -292,6 +293,7 @@ mod tests {
             key: key.to_owned(),
             value: Zeroizing::new(value.to_owned()),
             origin: Origin::Code,
+            provided: false,
         };
         let (user, password) = (
             entry("sasl.username", "al\"ice"),

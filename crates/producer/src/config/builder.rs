@@ -71,6 +71,7 @@ impl ConfigBuilder {
             key: key.into(),
             value: Zeroizing::new(value.into()),
             origin,
+            provided: false,
         });
         self
     }
@@ -280,6 +281,7 @@ impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for ConfigBuilder {
                 key: key.into(),
                 value,
                 origin: Origin::Code,
+                provided: false,
             });
         }
     }

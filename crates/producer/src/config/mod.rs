@@ -26,6 +26,8 @@
 mod alias;
 mod builder;
 mod choices;
+#[cfg(test)]
+mod coverage_tests;
 mod definition;
 mod endpoint;
 mod error;
@@ -33,6 +35,7 @@ mod error;
 mod oracle_tests;
 mod password;
 mod properties;
+mod providers;
 mod reference;
 #[cfg(feature = "schema-registry")]
 mod registry;
@@ -47,6 +50,8 @@ mod table;
 mod tests;
 #[cfg(feature = "tls-no-provider")]
 pub(crate) mod tls;
+#[cfg(all(test, feature = "tls-no-provider"))]
+mod tls_tests;
 mod typed;
 mod value;
 

@@ -129,6 +129,48 @@ fn properties_are_read_as_java_reads_them() {
     );
 }
 
+/// Variables of the environment, whole and in pieces, are replaced where Java replaces them.
+#[test]
+fn variables_are_replaced_as_in_java() {
+    let pieces = vec![
+        "${",
+        "}",
+        ":",
+        "e",
+        "$",
+        "x",
+        "${e:PATH}",
+        "${e::HOME}",
+        "${e:NOBODY_SETS_THIS}",
+        "${x:PATH}",
+        "{",
+        "a",
+    ];
+    let texts = prop::collection::vec(prop::sample::select(pieces), 0..12).prop_map(|pieces| pieces.concat());
+    let texts = samples(&texts, 1_000);
+    let questions: Vec<_> = texts.iter().map(|text| hex(text.bytes())).collect();
+    let Some(answers) = ask("variables", &questions) else {
+        return;
+    };
+    let mut replaced = 0;
+    for (text, answer) in texts.iter().zip(&answers) {
+        let mut builder = ConfigBuilder::new()
+            .bootstrap_servers("a:1")
+            .set("config.providers", "e");
+        builder = builder.set(
+            "config.providers.e.class",
+            "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+        );
+        let ours = match builder.client_id(text.as_str()).build() {
+            Ok((config, _)) => hex(config.client_id().unwrap_or_default().bytes()),
+            Err(_) => "error".to_owned(),
+        };
+        assert_eq!(&ours, answer, "{text}");
+        replaced += usize::from(ours != hex(text.bytes()));
+    }
+    assert!(replaced > 100, "{replaced}");
+}
+
 #[test]
 fn definitions_are_javas() {
     let Some(answers) = ask("definitions", &[]) else {

@@ -3,6 +3,8 @@
 use super::alias;
 use super::definition::{Definition, Meaning, Preset};
 use super::error::{ConfigError, Origin, Warning};
+use super::password::HIDDEN;
+use super::providers;
 use super::suggest::nearest;
 use super::table::{DEFINITIONS, definition};
 use super::value::{Value, parse};
@@ -16,6 +18,8 @@ pub(super) struct Entry {
     /// It may be a secret, whatever the key.
     pub(super) value: Zeroizing<String>,
     pub(super) origin: Origin,
+    /// Whether a provider has put something into the value: then no message shows it.
+    pub(super) provided: bool,
 }
 
 /// One key of the table with the value that it has in a configuration.
@@ -25,6 +29,7 @@ pub struct Setting {
     value: Value,
     origin: Option<Origin>,
     derived: Option<String>,
+    provided: bool,
 }
 
 impl Setting {
@@ -79,7 +84,10 @@ impl Reading {
             #[cfg(feature = "schema-registry")]
             registry: Vec::new(),
         };
-        for entry in reading.translated(entries, unknown_keys) {
+        let mut resolved = providers::resolve(entries);
+        reading.warnings.append(&mut resolved.warnings);
+        reading.errors.append(&mut resolved.errors);
+        for entry in reading.translated(&resolved.entries, unknown_keys) {
             reading.apply(&entry);
         }
         reading.check_meanings();
@@ -121,6 +129,7 @@ impl Reading {
                                 key,
                                 value,
                                 origin: entry.origin.clone(),
+                                provided: entry.provided,
                             },
                         );
                     }
@@ -191,11 +200,12 @@ impl Reading {
                 }
                 setting.value = parsed.value;
                 setting.origin = Some(entry.origin.clone());
+                setting.provided = entry.provided;
             }
             Err(reason) => {
                 self.errors.push(ConfigError::value(
                     setting.definition,
-                    &entry.value,
+                    if entry.provided { HIDDEN } else { &entry.value },
                     reason,
                     Some(&entry.origin),
                 ));
@@ -210,7 +220,12 @@ impl Reading {
             let definition = setting.definition;
             let is_default = setting.value == default_value(definition);
             let refused = |reason: String| {
-                ConfigError::value(definition, &setting.value.to_string(), reason, Some(origin))
+                let value = if setting.provided {
+                    HIDDEN.to_owned()
+                } else {
+                    setting.value.to_string()
+                };
+                ConfigError::value(definition, &value, reason, Some(origin))
             };
             match definition.meaning {
                 Meaning::Used | Meaning::Mapped(_) => {}
@@ -242,6 +257,7 @@ impl Settings {
             value: default_value(definition),
             origin: None,
             derived: None,
+            provided: false,
         };
         Settings(DEFINITIONS.iter().map(setting).collect())
     }

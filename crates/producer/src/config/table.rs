@@ -75,8 +75,10 @@ pub static DEFINITIONS: &[Definition] = &[
         "The codec of the batches."),
     key("compression.zstd.level", Int, Is("3"), Medium, Between(-131_072, 22), Used,
         "The effort of zstd."),
-    key("config.providers", List, Is(""), Low, Any, NotYet,
-        "Names of providers that replace `${provider:path:key}` in values, such as `env` and `file`."),
+    key("config.providers", List, Is(""), Low, Any,
+        Mapped("EnvVarConfigProvider, FileConfigProvider and DirectoryConfigProvider, named as Java does by \
+                config.providers.NAME.class"),
+        "Names of providers that replace `${provider:path:key}` in values; without it nothing is replaced."),
     key("connections.max.idle.ms", Long, Is("540000"), Medium, Any, Used,
         "A connection without traffic for this long is closed; a negative value keeps it open."),
     key("delivery.timeout.ms", Int, Is("120000"), Medium, AtLeast(0), Used,

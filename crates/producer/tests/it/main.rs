@@ -8,6 +8,7 @@ mod metrics;
 mod real;
 mod records;
 mod sasl;
+mod settings;
 mod shapes;
 mod support;
 mod transactions;

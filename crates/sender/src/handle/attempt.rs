@@ -58,7 +58,10 @@ impl Attempt<'_> {
             .append(self.topic, self.record, self.permits.as_mut(), self.transaction);
         match appended {
             Ok(delivery) => Ok(Some(delivery)),
-            Err(Refusal::Final(error)) => Err(error),
+            Err(Refusal::Final(error)) => {
+                self.handle.shared.measure_refused(&error);
+                Err(error)
+            }
             Err(obstacle) => {
                 self.obstacle = Some(obstacle);
                 Ok(None)
@@ -70,6 +73,12 @@ impl Attempt<'_> {
     ///
     /// Cancel safe: nothing is queued by waiting, and another call goes on with the same deadline.
     pub async fn wait(&mut self) -> Result<(), SendError> {
+        let handle = self.handle;
+        let waited = self.wait_for_obstacle().await;
+        waited.inspect_err(|error| handle.shared.measure_refused(error))
+    }
+
+    async fn wait_for_obstacle(&mut self) -> Result<(), SendError> {
         // A reservation that was not enough goes back before another is asked for.
         self.permits = None;
         let handle = self.handle;
@@ -101,7 +110,7 @@ impl Attempt<'_> {
     ) -> Result<(), SendError> {
         let handle = self.handle;
         let deadline = self.deadline.get_or_insert_with(|| handle.deadline());
-        poll_fn(|cx| {
+        let waited = poll_fn(|cx| {
             if poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
@@ -112,8 +121,10 @@ impl Attempt<'_> {
                     partition: None,
                 }))
             })
-        })
-        .await
+        });
+        waited
+            .await
+            .inspect_err(|error| handle.shared.measure_refused(error))
     }
 
     /// What a caller that does not wait is told; metadata that is missing is asked for.

@@ -605,3 +605,28 @@ fn an_idle_sender_sleeps() {
     assert!(world.run_until(from + Duration::from_secs(299)) < 5);
     assert!(world.sender.next_timeout().expect("metadata grows old") > from + Duration::from_secs(200));
 }
+
+#[test]
+fn retries_wait_longer_and_longer_up_to_the_maximum() {
+    let mut world = World::with_topic(1, |config, _| {
+        config.linger = Duration::ZERO;
+        config.retry_backoff = (Duration::from_millis(100), Duration::from_millis(300));
+    });
+    let _delivery = world.send_to(0, "v");
+    world.turn();
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let answered = world.now();
+        world.answer_produce(ErrorCode::CORRUPT_MESSAGE, -1);
+        world.until_produce(&[1]);
+        waits.push(world.now().since(answered));
+    }
+    // Each is off by a fifth at most.
+    for (wait, expected_ms) in waits.iter().zip([100, 200, 300, 300, 300]) {
+        let expected = Duration::from_millis(expected_ms);
+        assert!(
+            *wait >= expected * 4 / 5 && *wait <= expected * 6 / 5,
+            "{waits:?}"
+        );
+    }
+}

@@ -337,3 +337,17 @@ fn what_is_queued_for_a_partition_that_is_gone_fails_at_its_deadline() {
         .expect_err("it is gone");
     assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
 }
+
+#[test]
+fn metadata_is_asked_for_again_when_it_is_old() {
+    let max_age = Duration::from_secs(7);
+    let mut world = World::with_topic(1, |config, _| config.metadata_max_age = max_age);
+    let start = world.now();
+    let mut asked = Vec::new();
+    while asked.len() < 3 {
+        world.until_request();
+        asked.push(world.now().since(start));
+        world.answer_metadata(&[1]);
+    }
+    assert_eq!(asked, [max_age, 2 * max_age, 3 * max_age]);
+}

@@ -1,0 +1,145 @@
+//! Which test shows that a key does what it says, or that it is refused or ignored with its reason.
+
+use super::{DEFINITIONS, Definition, Meaning};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where tests are, by a short name.
+const FILES: &[(&str, &str)] = &[
+    ("broker-sasl", "crates/producer/tests/it/sasl.rs"),
+    ("choices", "crates/producer/src/config/choices.rs"),
+    ("config", "crates/producer/src/config/tests.rs"),
+    ("connections", "crates/network/tests/it/time.rs"),
+    ("delivery", "crates/sender/tests/it/delivery.rs"),
+    ("doors", "crates/cli/tests/it/security.rs"),
+    ("faults", "crates/producer/tests/it/faults.rs"),
+    ("idempotence", "crates/sender/tests/it/idempotence.rs"),
+    ("layers", "crates/producer/src/producer/tests.rs"),
+    ("metadata", "crates/sender/tests/it/metadata.rs"),
+    ("partitioning", "crates/sender/tests/it/partitioning.rs"),
+    ("providers", "crates/producer/src/config/providers.rs"),
+    ("records", "crates/producer/tests/it/records.rs"),
+    ("sasl", "crates/producer/src/config/sasl_tests.rs"),
+    ("settings", "crates/producer/tests/it/settings.rs"),
+    ("states", "crates/network/tests/it/states.rs"),
+    ("tls", "crates/network/tests/it/tls.rs"),
+    ("tls-keys", "crates/producer/src/config/tls_tests.rs"),
+    ("transactions", "crates/producer/tests/it/transactions.rs"),
+    ("transport", "crates/network/tests/it/transport.rs"),
+];
+
+/// The test of a key that reaches the layer below unchanged; what the layer does with it is the other test's.
+const LAYERS: &str = "layers settings_reach_their_layers";
+
+/// The test of all keys that are ignored with a warning, or refused with a reason.
+const NOT_IN_SILENCE: &str = "config nothing_is_ignored_in_silence";
+
+/// The tests of each key that does something; the others have [`NOT_IN_SILENCE`].
+#[rustfmt::skip]
+const TESTS: &[(&str, &[&str])] = &[
+    ("acks", &[LAYERS, "records every_codec_and_acks_delivers_each_record_once_and_in_order", "records acks_zero_ends_without_an_offset"]),
+    ("batch.size", &[LAYERS, "delivery a_full_batch_is_sent_at_once"]),
+    ("bootstrap.servers", &[LAYERS, "metadata every_bootstrap_down_then_up_recovers"]),
+    ("buffer.memory", &[LAYERS, "delivery memory_exhausted_for_max_block_is_a_typed_error_and_nothing_is_queued"]),
+    ("client.dns.lookup", &["states the_first_of_several_addresses_refuses_and_the_next_is_tried"]),
+    ("client.id", &[LAYERS, "states api_versions_goes_first_and_alone"]),
+    ("compression.gzip.level", &["config levels_are_the_codecs", "settings levels_of_compression_change_what_is_sent"]),
+    ("compression.lz4.level", &["config levels_are_the_codecs", "settings levels_of_compression_change_what_is_sent"]),
+    ("compression.type", &[LAYERS, "records every_codec_and_acks_delivers_each_record_once_and_in_order"]),
+    ("compression.zstd.level", &["config levels_are_the_codecs", "settings levels_of_compression_change_what_is_sent"]),
+    ("config.providers", &["providers without_config_providers_nothing_is_replaced", "providers files_and_folders_are_read_where_that_is_allowed"]),
+    ("connections.max.idle.ms", &[LAYERS, "connections an_idle_connection_is_closed_and_can_be_had_again_at_once"]),
+    ("delivery.timeout.ms", &[LAYERS, "delivery a_batch_that_expires_in_flight_is_possibly_persisted_and_its_late_answer_changes_nothing"]),
+    ("enable.idempotence", &[LAYERS, "config idempotence_rules", "idempotence a_lost_response_is_sent_again_as_it_was_and_acked_once"]),
+    ("enable.metrics.push", &["config defaults_by_name"]),
+    ("linger.ms", &[LAYERS, "delivery a_single_record_is_sent_at_linger_and_not_before"]),
+    ("max.block.ms", &[LAYERS, "delivery memory_exhausted_for_max_block_is_a_typed_error_and_nothing_is_queued"]),
+    ("max.in.flight.requests.per.connection", &[LAYERS, "delivery a_request_stays_within_max_request_size_and_the_start_position_rotates"]),
+    ("max.request.size", &[LAYERS, "delivery a_request_stays_within_max_request_size_and_the_start_position_rotates", "records a_record_that_cannot_be_sent_is_refused_at_once"]),
+    ("metadata.max.age.ms", &[LAYERS, "metadata metadata_is_asked_for_again_when_it_is_old"]),
+    ("metadata.max.idle.ms", &[LAYERS, "metadata a_topic_that_is_not_used_is_no_longer_asked_for"]),
+    ("partitioner.adaptive.partitioning.enable", &[LAYERS, "partitioning without_adaptive_partitioning_every_partition_gets_its_part"]),
+    ("partitioner.availability.timeout.ms", &[LAYERS, "partitioning an_unavailable_broker_gets_nothing_after_the_timeout"]),
+    ("partitioner.class", &["choices names_are_those_of_the_table", "settings partitioner_class_chooses_who_chooses"]),
+    ("partitioner.ignore.keys", &["settings partitioner_ignore_keys_spreads_a_key"]),
+    ("receive.buffer.bytes", &[LAYERS, "transport plain_tcp_has_the_java_clients_options"]),
+    ("reconnect.backoff.max.ms", &[LAYERS, "connections reconnect_backoff_grows_with_jitter_and_is_reset_when_ready"]),
+    ("reconnect.backoff.ms", &[LAYERS, "connections reconnect_backoff_grows_with_jitter_and_is_reset_when_ready"]),
+    ("request.timeout.ms", &[LAYERS, "faults a_silent_connection_is_given_up_after_request_timeout"]),
+    ("retries", &[LAYERS, "delivery retries_zero_means_one_attempt"]),
+    ("retry.backoff.max.ms", &[LAYERS, "delivery retries_wait_longer_and_longer_up_to_the_maximum"]),
+    ("retry.backoff.ms", &[LAYERS, "delivery retries_wait_longer_and_longer_up_to_the_maximum"]),
+    ("sasl.client.callback.handler.class", &["broker-sasl every_mechanism_lets_the_right_client_in"]),
+    ("sasl.jaas.config", &["sasl passwords_of_either_module_and_for_each_mechanism", "broker-sasl every_mechanism_lets_the_right_client_in"]),
+    ("sasl.login.callback.handler.class", &["broker-sasl every_mechanism_lets_the_right_client_in"]),
+    ("sasl.mechanism", &["sasl passwords_of_either_module_and_for_each_mechanism", "broker-sasl every_mechanism_lets_the_right_client_in"]),
+    ("sasl.oauthbearer.token.endpoint.url", &["broker-sasl every_mechanism_lets_the_right_client_in"]),
+    ("security.protocol", &["doors java_and_ottla_get_through_the_same_doors", "tls-keys versions_suites_and_names"]),
+    ("send.buffer.bytes", &[LAYERS, "transport plain_tcp_has_the_java_clients_options"]),
+    ("socket.connection.setup.timeout.max.ms", &[LAYERS, "connections setup_timeout_grows"]),
+    ("socket.connection.setup.timeout.ms", &[LAYERS, "connections setup_timeout_grows"]),
+    ("ssl.cipher.suites", &["tls-keys versions_suites_and_names", "tls versions_and_suites_are_those_that_are_set"]),
+    ("ssl.enabled.protocols", &["tls-keys versions_suites_and_names", "tls versions_and_suites_are_those_that_are_set"]),
+    ("ssl.endpoint.identification.algorithm", &["tls-keys versions_suites_and_names", "tls odd_certificates_are_refused_with_what_to_change"]),
+    ("ssl.key.password", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.keystore.certificate.chain", &["tls-keys certificates_and_keys_in_the_configuration_itself", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.keystore.key", &["tls-keys certificates_and_keys_in_the_configuration_itself", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.keystore.location", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.keystore.password", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.keystore.type", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.protocol", &["tls-keys versions_suites_and_names", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.truststore.certificates", &["tls-keys certificates_and_keys_in_the_configuration_itself", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.truststore.location", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.truststore.password", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("ssl.truststore.type", &["tls-keys stores_in_files", "doors java_and_ottla_get_through_the_same_doors"]),
+    ("transaction.timeout.ms", &[LAYERS, "transactions a_transaction_that_times_out_is_aborted_and_the_producer_goes_on"]),
+    ("transactional.id", &[LAYERS, "transactions what_is_committed_is_seen_and_what_is_aborted_is_not"]),
+];
+
+/// Whether the key's test is that of all keys that do nothing: a value that is not the default is refused or warned of.
+fn is_told_only(definition: &Definition) -> bool {
+    matches!(
+        definition.meaning,
+        Meaning::NotYet | Meaning::NoMeaning(_) | Meaning::JavaCode(_) | Meaning::Refused(_)
+    )
+}
+
+#[test]
+fn every_key_has_its_tests() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if !workspace.join("crates/sender").is_dir() {
+        println!("SKIPPED: the package stands alone, without the other crates' tests");
+        return;
+    }
+    let files: BTreeMap<&str, PathBuf> = FILES
+        .iter()
+        .map(|(name, path)| (*name, workspace.join(path)))
+        .collect();
+    let mut tests: BTreeMap<&str, &[&str]> = TESTS.iter().copied().collect();
+    assert_eq!(tests.len(), TESTS.len(), "a key stands there twice");
+    for definition in DEFINITIONS {
+        let key = definition.name;
+        let named = match tests.remove(key) {
+            Some(named) => named,
+            None if is_told_only(definition) => &[NOT_IN_SILENCE],
+            None => panic!("{key} does something: name the test that shows it"),
+        };
+        assert!(!named.is_empty(), "{key}");
+        for test in named {
+            let (file, function) = test.split_once(' ').expect("a file and a function");
+            let path = files
+                .get(file)
+                .unwrap_or_else(|| panic!("{key}: {file} is not among the files"));
+            let text = std::fs::read_to_string(path)
+                .unwrap_or_else(|error| panic!("{key}: {}: {error}", path.display()));
+            assert!(
+                text.contains(&format!("fn {function}(")),
+                "{key}: {function} is not in {}",
+                path.display()
+            );
+            let told = file != "layers" || text.contains(&format!("\"{key}\","));
+            assert!(told, "{key} is not among the settings that reach their layers");
+        }
+    }
+    assert!(tests.is_empty(), "no keys: {tests:?}");
+}
