@@ -309,24 +309,12 @@ impl ProducerBuilder {
         let sasl = sasl::set_up(&config, self.credentials)?;
         let (sasl, provider) = sasl.map_or((None, None), |sasl| (Some(sasl.network), sasl.provider));
         network.sasl = sasl;
-        let metrics = Arc::new(Metrics::new(MetricsConfig {
-            client_id: client_id.clone(),
-            window: config.metrics_window(),
-            samples: config.metrics_samples(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            start_time_ms: clock.wall_ms(),
-        }));
+        let metrics = metrics_config(&config, &client_id, clock.wall_ms());
+        let metrics = Arc::new(Metrics::new(metrics));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
-<<<<<<< HEAD
         let network = network.with_metrics(Arc::clone(&metrics));
-        let mut connector = TcpConnector::default();
-        connector.send_buffer_bytes = config.send_buffer_bytes().map(saturating_u32);
-        connector.receive_buffer_bytes = config.receive_buffer_bytes().map(saturating_u32);
-        let mut network = NetworkDriver::new(network).with_connector(secured(Arc::new(connector), &config)?);
-=======
         let mut network =
             NetworkDriver::new(network).with_connector(secured(Arc::new(tcp(&config)), &config)?);
->>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
         if let Some(provider) = provider {
             network = network.with_credentials(provider);
         }
@@ -334,13 +322,8 @@ impl ProducerBuilder {
         let codecs = CodecPool::new(config.codec(), sealer);
         let partitioner = config.partitioner().build(config.partitioner_ignore_keys());
         let (sender, handle) = Sender::new(
-<<<<<<< HEAD
             sender_config(&config, Arc::clone(&metrics)),
-            accumulator,
-=======
-            sender_config(&config),
             accumulator_config(&config),
->>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
             partitioner,
             Arc::clone(&clock),
             seed,
@@ -431,9 +414,16 @@ fn network_config(config: &Config, client_id: &str) -> NetworkConfig {
     network
 }
 
-<<<<<<< HEAD
-fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
-=======
+fn metrics_config(config: &Config, client_id: &str, start_time_ms: i64) -> MetricsConfig {
+    MetricsConfig {
+        client_id: client_id.to_owned(),
+        window: config.metrics_window(),
+        samples: config.metrics_samples(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        start_time_ms,
+    }
+}
+
 fn accumulator_config(config: &Config) -> AccumulatorConfig {
     AccumulatorConfig {
         batch_size: config.batch_size(),
@@ -442,8 +432,7 @@ fn accumulator_config(config: &Config) -> AccumulatorConfig {
     }
 }
 
-fn sender_config(config: &Config) -> SenderConfig {
->>>>>>> b7afe29 (Replace variables in the configuration as Java does, and name each key's tests)
+fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
     let bootstrap = config.bootstrap_servers().iter();
     SenderConfig {
         bootstrap: bootstrap

@@ -6,11 +6,15 @@ use super::*;
 type Row = (&'static str, &'static str, &'static str, fn(&Config) -> String);
 
 fn sender(config: &Config) -> SenderConfig {
-    sender_config(config)
+    sender_config(config, Arc::new(Metrics::new(metrics(config))))
 }
 
 fn network(config: &Config) -> NetworkConfig {
     network_config(config, "id")
+}
+
+fn metrics(config: &Config) -> MetricsConfig {
+    metrics_config(config, "id", 0)
 }
 
 fn transactions(config: &Config) -> TransactionConfig {
@@ -71,6 +75,12 @@ const ROWS: &[Row] = &[
     }),
     ("metadata.max.idle.ms", "7777", "7.777s", |c| {
         format!("{:?}", sender(c).metadata_max_idle)
+    }),
+    ("metrics.num.samples", "7", "7", |c| {
+        metrics(c).samples.to_string()
+    }),
+    ("metrics.sample.window.ms", "77", "77ms", |c| {
+        format!("{:?}", metrics(c).window)
     }),
     (
         "partitioner.adaptive.partitioning.enable",

@@ -81,6 +81,24 @@ async fn levels_of_compression_change_what_is_sent() {
     }
 }
 
+/// In Java, too, all metrics of a producer are of the coarsest level.
+#[test]
+fn metrics_recording_level_leaves_out_none() {
+    let cluster = cluster(1);
+    let names = |level: &str| {
+        let producer = producer(&cluster, &[("metrics.recording.level", level)]);
+        let metrics = producer.metrics().into_iter();
+        metrics
+            .map(|metric| metric.name().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let info = names("INFO");
+    assert!(
+        info.len() > 20 && info == names("DEBUG") && info == names("TRACE"),
+        "{info:?}"
+    );
+}
+
 /// The configurations that people have, as files: what `examples/configurations` shows is true.
 #[test]
 fn example_configurations_are_valid() {
