@@ -52,17 +52,19 @@ impl Conversation {
             Conversation::Plain => plain(options, message),
             Conversation::Scram(server) => server.step(options, message, random),
             Conversation::OauthBearer { is_refused: true } => Err(token::INVALID.to_owned()),
-            Conversation::OauthBearer { is_refused } => match token::check(message, wall_ms) {
-                Ok(token) => Ok(Reply::Done {
-                    bytes: Vec::new(),
-                    principal: token.subject,
-                    life: Some(token.life),
-                }),
-                Err(()) => {
-                    *is_refused = true;
-                    Ok(Reply::Continue(token::INVALID.as_bytes().to_vec()))
+            Conversation::OauthBearer { is_refused } => {
+                match token::check(message, wall_ms, options.token_signature.as_deref()) {
+                    Ok(token) => Ok(Reply::Done {
+                        bytes: Vec::new(),
+                        principal: token.subject,
+                        life: Some(token.life),
+                    }),
+                    Err(()) => {
+                        *is_refused = true;
+                        Ok(Reply::Continue(token::INVALID.as_bytes().to_vec()))
+                    }
                 }
-            },
+            }
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct SaslOptions {
     users: BTreeMap<String, String>,
     tokens: BTreeMap<String, String>,
     pub(super) session_max: Option<Duration>,
+    /// What every token must be signed with; without it, tokens are not signed.
+    pub(super) token_signature: Option<String>,
     /// What SCRAM keeps of a password, worked out when it is first asked for: (token or user, name, hash).
     credentials: BTreeMap<(bool, String, Hash), Credential>,
 }
@@ -75,6 +77,7 @@ impl SaslOptions {
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
             session_max: None,
+            token_signature: None,
             credentials: BTreeMap::new(),
         }
     }
@@ -102,6 +105,13 @@ impl SaslOptions {
     /// How long a session lasts before the client has to authenticate again (`connections.max.reauth.ms`).
     pub fn session_max(mut self, session_max: Duration) -> SaslOptions {
         self.session_max = Some(session_max);
+        self
+    }
+
+    /// Takes tokens that say they are signed, if their third part is this text. It is compared and not verified: a test
+    /// that plays the issuer, too, needs no key.
+    pub fn token_signature(mut self, signature: impl Into<String>) -> SaslOptions {
+        self.token_signature = Some(signature.into());
         self
     }
 

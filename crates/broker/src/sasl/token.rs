@@ -1,4 +1,5 @@
-//! OAUTHBEARER with tokens that nobody signed, as Kafka's `OAuthBearerUnsecuredValidatorCallbackHandler` takes them.
+//! OAUTHBEARER with tokens that nobody signed, as Kafka's `OAuthBearerUnsecuredValidatorCallbackHandler` takes them; or
+//! with a signature that is only compared.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +17,9 @@ pub(super) struct Token {
     pub(super) life: Duration,
 }
 
-/// Takes `n,,^Aauth=Bearer <token>^A…^A^A` apart, and checks the token.
-pub(super) fn check(message: &[u8], wall_ms: i64) -> Result<Token, ()> {
+/// Takes `n,,^Aauth=Bearer <token>^A…^A^A` apart, and checks the token. With a `signature`, the token must have just that
+/// one; without, none.
+pub(super) fn check(message: &[u8], wall_ms: i64, signature: Option<&str>) -> Result<Token, ()> {
     let text = std::str::from_utf8(message).map_err(drop)?;
     let mut parts = text.strip_suffix("\u{1}\u{1}").ok_or(())?.split('\u{1}');
     if !parts.next().is_some_and(|header| header.starts_with("n,")) {
@@ -27,13 +29,17 @@ pub(super) fn check(message: &[u8], wall_ms: i64) -> Result<Token, ()> {
         .find_map(|part| part.strip_prefix("auth=Bearer "))
         .ok_or(())?;
     let mut sections = token.split('.');
-    let (Some(header), Some(claims), Some(""), None) =
+    let (Some(header), Some(claims), Some(signed), None) =
         (sections.next(), sections.next(), sections.next(), sections.next())
     else {
         return Err(());
     };
+    if signed != signature.unwrap_or_default() {
+        return Err(());
+    }
     let (header, claims) = (object(header)?, object(claims)?);
-    if header.get("alg").and_then(Value::as_str) != Some("none") {
+    let is_unsigned = header.get("alg").and_then(Value::as_str) == Some("none");
+    if is_unsigned != signature.is_none() {
         return Err(());
     }
     let subject = claims
@@ -74,7 +80,7 @@ mod tests {
 
     #[test]
     fn only_unsigned_tokens_that_last_are_taken() {
-        let check = |header: &str, claims: &str| check(message(header, claims).as_bytes(), 10_000);
+        let check = |header: &str, claims: &str| check(message(header, claims).as_bytes(), 10_000, None);
         assert_eq!(
             check(r#"{"alg":"none"}"#, r#"{"sub":"alice","exp":12.5,"iat":1}"#),
             Ok(Token {
@@ -96,6 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_that_is_expected_is_compared() {
+        let signed = |signature: &str| {
+            let unsigned = message(r#"{"alg":"RS256"}"#, r#"{"sub":"alice","exp":12}"#);
+            unsigned.replace(".\u{1}\u{1}", &format!(".{signature}\u{1}\u{1}"))
+        };
+        assert!(check(signed("c2ln").as_bytes(), 10_000, Some("c2ln")).is_ok());
+        for (message, expected) in [
+            (signed("other"), Some("c2ln")),
+            (signed(""), Some("c2ln")),
+            (signed("c2ln"), None),
+        ] {
+            assert_eq!(check(message.as_bytes(), 10_000, expected), Err(()), "{message}");
+        }
+    }
+
+    #[test]
     fn garbage_is_refused() {
         for message in [
             &b""[..],
@@ -104,7 +126,7 @@ mod tests {
             b"n,,\x01auth=Bearer a.b\x01\x01",
             b"auth=Bearer a.b.\x01\x01",
         ] {
-            assert_eq!(check(message, 0), Err(()));
+            assert_eq!(check(message, 0, None), Err(()));
         }
     }
 }

@@ -101,6 +101,13 @@ impl ConfigError {
         ConfigError::keys(&[], reason, origin)
     }
 
+    /// The same without the place: for settings that stand inside another one.
+    #[cfg(feature = "oauth")]
+    pub(super) fn without_origin(mut self) -> ConfigError {
+        self.0.origin = None;
+        self
+    }
+
     /// The keys that are to blame: none when a file cannot be read, several when they contradict each other.
     pub fn keys_to_blame(&self) -> impl Iterator<Item = &str> {
         self.0.keys.iter().map(String::as_str)

@@ -31,6 +31,10 @@ mod coverage_tests;
 mod definition;
 mod endpoint;
 mod error;
+#[cfg(feature = "oauth")]
+pub(crate) mod oauth;
+#[cfg(all(test, feature = "oauth"))]
+mod oauth_tests;
 #[cfg(test)]
 mod oracle_tests;
 mod password;

@@ -2,13 +2,17 @@
 
 use super::choices::SecurityProtocol;
 use super::error::ConfigError;
+#[cfg(feature = "oauth")]
+use super::oauth::ENDPOINT;
 use super::settings::{Reading, Settings};
 use super::value::Value;
 use crate::sasl::UnsecuredToken;
 use ottla_network::sasl::jaas::{JaasEntry, LoginModule};
 use ottla_network::sasl::{Mechanism, PasswordCredentials};
+#[cfg(feature = "oauth")]
 use std::path::PathBuf;
 
+#[cfg(not(feature = "oauth"))]
 const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 const HANDLER: &str = "sasl.login.callback.handler.class";
 const JAAS: &str = "sasl.jaas.config";
@@ -30,10 +34,14 @@ pub(crate) enum Login {
     /// A token that nobody signs.
     Unsecured(UnsecuredToken),
     /// A file with a token.
+    #[cfg(feature = "oauth")]
     File {
         path: PathBuf,
         extensions: Vec<(String, String)>,
     },
+    /// An endpoint that gives tokens.
+    #[cfg(feature = "oauth")]
+    Oauth(Box<super::oauth::OauthSettings>),
     /// AWS keys of the environment or the shared file.
     Aws { profile: Option<String> },
     /// The program brings them.
@@ -41,7 +49,7 @@ pub(crate) enum Login {
 }
 
 /// What is wrong, and which key is to blame.
-struct Problem(&'static str, String);
+pub(super) struct Problem(pub(super) &'static str, pub(super) String);
 
 /// Reads what `security.protocol` asks for; problems are added to the errors of `reading`.
 pub(super) fn read(reading: &mut Reading) -> Option<Sasl> {
@@ -154,30 +162,36 @@ fn password(entry: &JaasEntry, mechanism: Mechanism) -> Result<PasswordCredentia
 
 /// Java's default handler makes tokens that nobody signs, the other one gets them from an endpoint.
 fn token(settings: &Settings, entry: &JaasEntry) -> Result<Login, Problem> {
-    let problem = |reason: String| Problem(JAAS, reason);
-    if settings.text(HANDLER).is_none() {
-        let token = UnsecuredToken::read(entry).map_err(problem)?;
-        return Ok(token.map_or(Login::Own, Login::Unsecured));
+    let handler = settings.text(HANDLER);
+    if handler.is_some_and(|name| !name.ends_with(UNSECURED_HANDLER)) {
+        return endpoint(settings, entry);
     }
-    let endpoint = settings.text(ENDPOINT).unwrap_or_default();
-    // `file:/path` and `file:///path` are what Java's URL takes.
-    let path = endpoint.strip_prefix("file:");
-    let Some(path) = path
-        .map(|path| path.strip_prefix("//").unwrap_or(path))
-        .filter(|path| path.starts_with('/'))
-    else {
-        let reason = "must be file:///… with an absolute path; getting tokens over HTTP does nothing yet (a program can \
-                      bring its own by ProducerBuilder::credentials)";
-        return Err(Problem(ENDPOINT, reason.to_owned()));
-    };
-    let extensions = entry.options().filter_map(|(name, value)| {
-        let name = name.strip_prefix("extension_")?;
-        Some((name.to_owned(), value.reveal().to_owned()))
-    });
-    Ok(Login::File {
-        path: path.into(),
-        extensions: extensions.collect(),
-    })
+    let token = UnsecuredToken::read(entry).map_err(|reason| Problem(JAAS, reason))?;
+    match token {
+        Some(token) => Ok(Login::Unsecured(token)),
+        None if settings.text(ENDPOINT).is_some() => {
+            let reason = format!(
+                "must be {OAUTH_HANDLER} for {ENDPOINT} to be used; as it is, tokens that nobody signs are made"
+            );
+            Err(Problem(HANDLER, reason))
+        }
+        None => Ok(Login::Own),
+    }
+}
+
+const OAUTH_HANDLER: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler";
+const UNSECURED_HANDLER: &str = ".OAuthBearerUnsecuredLoginCallbackHandler";
+
+#[cfg(feature = "oauth")]
+fn endpoint(settings: &Settings, entry: &JaasEntry) -> Result<Login, Problem> {
+    super::oauth::read(settings, entry)
+}
+
+#[cfg(not(feature = "oauth"))]
+fn endpoint(_: &Settings, _: &JaasEntry) -> Result<Login, Problem> {
+    let reason = "getting tokens is not compiled in: it takes the feature oauth (or a program that brings its own, by \
+                  ProducerBuilder::credentials)";
+    Err(Problem(HANDLER, reason.to_owned()))
 }
 
 fn aws(entry: &JaasEntry) -> Result<Login, Problem> {

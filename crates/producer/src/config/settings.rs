@@ -300,6 +300,15 @@ impl Settings {
         }
     }
 
+    /// A number; 0 for a key that has none.
+    #[cfg(feature = "oauth")]
+    pub(super) fn double(&self, key: &'static str) -> f64 {
+        match self.setting(key).value {
+            Value::Double(value) => value,
+            _ => 0.0,
+        }
+    }
+
     /// A text, if there is one.
     pub(super) fn text(&self, key: &'static str) -> Option<&str> {
         match &self.setting(key).value {

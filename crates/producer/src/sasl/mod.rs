@@ -5,7 +5,10 @@
 //! asked at each authentication, also when a session is renewed, and needs no particular runtime in its signature.
 
 mod aws;
+#[cfg(feature = "oauth")]
 mod file;
+#[cfg(feature = "oauth")]
+mod oauth;
 mod unsecured;
 
 pub use ottla_network::Endpoint;
@@ -55,7 +58,10 @@ pub(crate) fn set_up(
             }));
         }
         Login::Unsecured(token) => Arc::new(token.clone()),
+        #[cfg(feature = "oauth")]
         Login::File { path, extensions } => Arc::new(file::TokenFile::new(path.clone(), extensions.clone())),
+        #[cfg(feature = "oauth")]
+        Login::Oauth(settings) => Arc::new(oauth::Oauth::new((**settings).clone())?),
         Login::Aws { profile } => Arc::new(aws::AwsKeys::new(profile.clone())),
         Login::Own => {
             return Err(Error::start(

@@ -5,6 +5,8 @@ mod exactly_once;
 mod faults;
 mod life;
 mod metrics;
+#[cfg(all(feature = "oauth", feature = "tls"))]
+mod oauth;
 mod real;
 mod records;
 mod sasl;
@@ -13,3 +15,5 @@ mod shapes;
 mod support;
 mod transactions;
 mod typed;
+#[cfg(feature = "tls")]
+mod web;
