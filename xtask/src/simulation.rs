@@ -19,11 +19,21 @@ pub(crate) struct Arguments {
     /// Print all that happens in one seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Plant one bug after the other, and look whether each is found.
+    #[arg(long, conflicts_with_all = ["seed", "minutes", "trace"])]
+    mutants: bool,
+    /// Of the bugs only those whose name has this.
+    #[arg(long, requires = "mutants")]
+    only: Option<String>,
 }
 
 /// `cargo xtask sim`. The simulation is a program of its own, so that xtask need not wait for it to be compiled.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let program = build()?;
+    let program = if arguments.mutants {
+        build("mutants", "--cfg ottla_mutants")?
+    } else {
+        build("simulation", "")?
+    };
     let mut simulation = Command::new(program);
     if let Some(seeds) = arguments.seeds {
         simulation.args(["--seeds", &seeds.to_string()]);
@@ -37,19 +47,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.trace {
         simulation.arg("--trace");
     }
+    if arguments.mutants {
+        simulation.arg("--mutants");
+    }
+    if let Some(only) = &arguments.only {
+        simulation.args(["--only", only]);
+    }
     project::run(&mut simulation)
 }
 
-/// Builds the simulation, optimised and without debug assertions; where it is.
-fn build() -> anyhow::Result<std::path::PathBuf> {
+/// Builds the simulation, optimised and without debug assertions; where it is. A profile of its own keeps what is compiled
+/// with other flags apart.
+fn build(profile: &str, flags: &str) -> anyhow::Result<std::path::PathBuf> {
     let mut build = project::cargo();
+    if !flags.is_empty() {
+        build.env("RUSTFLAGS", flags);
+    }
     project::run(build.args([
         "build",
         "--quiet",
         "--profile",
-        "simulation",
+        profile,
         "--package",
         "ottla-simulation",
     ]))?;
-    Ok(project::target().join("simulation").join("ottla-simulation"))
+    Ok(project::target().join(profile).join("ottla-simulation"))
 }

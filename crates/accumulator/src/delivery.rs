@@ -1,6 +1,7 @@
 //! What becomes of a record: one slot in its batch, resolved for the whole batch at once.
 
 use ottla_protocol::ErrorCode;
+use ottla_time::mutant;
 use parking_lot::Mutex;
 use std::fmt;
 use std::pin::Pin;
@@ -200,7 +201,7 @@ impl Completion {
                 previous.wake();
             }
         }
-        if let Some(last) = previous {
+        if let Some(last) = previous.filter(|_| !mutant!("delivery resolved and not woken")) {
             last.wake();
         }
         true
@@ -332,6 +333,7 @@ impl Delivery {
                 offset: match *base_offset {
                     ..0 => -1,
                     // A broker may answer anything; what is no offset is none.
+                    base if mutant!("offset of the batch for all of it") => base,
                     base => base.checked_add(i64::from(index)).unwrap_or(-1),
                 },
                 timestamp_ms: if *log_append_time_ms < 0 {

@@ -1,6 +1,7 @@
 //! Which batches a flush waits for.
 
 use crate::delivery::{DeliveryFailure, FailureKind};
+use ottla_time::mutant;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -146,7 +147,7 @@ impl FlushTicket {
 
     /// The batch has failed; said before it is released.
     pub(crate) fn failed(&self, failure: DeliveryFailure) {
-        if failure.kind != FailureKind::Aborted {
+        if failure.kind != FailureKind::Aborted && !mutant!("commit with failed records") {
             self.tracker.failure.lock().get_or_insert(failure);
         }
     }
@@ -161,7 +162,7 @@ impl FlushTicket {
 
     /// The batch is complete, although its memory may be held for longer. Only the first call counts.
     pub(crate) fn release(&self) {
-        if self.released.swap(true, Ordering::Relaxed) {
+        if self.released.swap(true, Ordering::Relaxed) && !mutant!("batch counted as complete twice") {
             return;
         }
         let mut inner = self.tracker.inner.lock();

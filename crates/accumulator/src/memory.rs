@@ -20,6 +20,7 @@ mod line;
 
 use line::{Lines, free_for_share};
 use ottla_protocol::records::RecordSink;
+use ottla_time::mutant;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -225,11 +226,12 @@ impl Account {
         let mut inner = self.pool.inner.lock();
         let free = self.pool.limit.saturating_sub(inner.used);
         let lines = &inner.lines;
-        let denied = if lines.is_own_line_busy(self.id)
-            || lines.unclaimed(free) < free_for_share(lines.held(self.id), bytes)
-        {
+        let fair = !mutant!("memory for who comes last");
+        let is_over_share = lines.is_own_line_busy(self.id)
+            || lines.unclaimed(free) < free_for_share(lines.held(self.id), bytes);
+        let denied = if fair && is_over_share {
             Denied::Share
-        } else if inner.lines.is_common_line_busy() || free < bytes {
+        } else if fair && lines.is_common_line_busy() || free < bytes {
             Denied::Full
         } else {
             inner.used += bytes;
@@ -382,7 +384,11 @@ impl Drop for MemoryWait {
         }
         let mut inner = self.pool.inner.lock();
         let (granted, old) = inner.lines.leave(self.id);
-        inner.used -= granted;
+        inner.used -= if mutant!("memory of a cancelled wait is lost") {
+            0
+        } else {
+            granted
+        };
         let woken = inner.advance(self.pool.limit);
         drop(inner);
         drop(old);

@@ -6,7 +6,7 @@ use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation
 use crate::payload::ChunkChain;
 use crate::{Accumulator, ready::Urgency};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
-use ottla_time::{Clock, Time};
+use ottla_time::{Clock, Time, mutant};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -327,7 +327,7 @@ impl Partition {
     /// What waits here. Acknowledges what the sender was told: the next change tells it again.
     pub fn inspect(&self, accumulator: &Accumulator) -> Inspection {
         let mut state = self.state.lock();
-        state.told = None;
+        state.told = state.told.filter(|_| mutant!("lost wake-up of the sender"));
         let open = state.open.as_ref();
         let front = state
             .closed

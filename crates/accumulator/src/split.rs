@@ -8,6 +8,7 @@ use crate::partition::Record;
 use crate::payload::ChunkChain;
 use ottla_protocol::compression::Decompressor;
 use ottla_protocol::records::{self, Header, RecordBatch, RecordsError};
+use ottla_time::mutant;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ pub(crate) fn regroup(
 ) -> Result<Vec<OpenBatch>, RecordsError> {
     let decoded = RecordBatch::decode(batch.glued())?;
     let mut parts: Vec<OpenBatch> = Vec::new();
-    for record in decoded.records(&mut Decompressor::new(), batch.uncompressed_len())? {
+    let records = decoded.records(&mut Decompressor::new(), batch.uncompressed_len())?;
+    for record in records.skip(usize::from(mutant!("split loses a record"))) {
         let record = record?;
         let headers: SmallVec<[Header<'_>; 4]> = record.headers.iter().map(header).collect();
         let record = Record {
@@ -55,6 +57,7 @@ fn open(parent: &SealedBatch, base_timestamp_ms: i64, accumulator: &Accumulator)
     // The parent's own ticket keeps its generation, unless it is resolved already: then nobody waits for it.
     let ticket = flushes
         .ticket_in(parent.generation())
+        .filter(|_| !mutant!("flush misses the parts of a split"))
         .unwrap_or_else(|| flushes.ticket());
     let (topic, partition) = parent.completion().place();
     let completion = Arc::new(Completion::new(Arc::clone(topic), partition));

@@ -2,7 +2,7 @@
 
 use crate::Address;
 use ottla_protocol::{ApiKey, VersionRange};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -94,6 +94,8 @@ impl Node {
     }
 
     pub(crate) fn can_send(&self, in_flight_max: usize, now: Time) -> bool {
-        matches!(self.link, Link::Ready(_)) && self.in_flight < in_flight_max && now >= self.throttled_until
+        let open = self.in_flight < in_flight_max || mutant!("max.in.flight is not kept");
+        let muted = now < self.throttled_until && !mutant!("throttling is not kept");
+        matches!(self.link, Link::Ready(_)) && open && !muted
     }
 }

@@ -1,7 +1,7 @@
 //! What the sender knows of a partition.
 
 use ottla_accumulator::{Inspection, Partition, Persistence, SealedBatch, SealingBatch};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use ottla_transactions::{Sequences, Stamp};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ impl Pending {
 
     /// What holds about its records if it fails now.
     pub(crate) fn persistence(&self) -> Persistence {
-        if self.maybe_persisted {
+        if self.maybe_persisted && !mutant!("unknown is told as not persisted") {
             Persistence::PossiblyPersisted
         } else {
             Persistence::NotPersisted
@@ -104,6 +104,8 @@ impl PartitionState {
     /// How many batches may be in flight now. Without sequences only one: two could change places in a retry.
     pub(crate) fn window(&self, idempotent: bool) -> usize {
         match &self.sequences {
+            Some(_) if mutant!("more than five in flight") => 2 * IN_FLIGHT_MAX,
+            Some(_) if idempotent && mutant!("five in flight before the first ack") => IN_FLIGHT_MAX,
             Some(sequences) if idempotent && !sequences.is_probing() => IN_FLIGHT_MAX,
             _ => 1,
         }
@@ -112,6 +114,7 @@ impl PartitionState {
     /// Puts a batch back that was not appended, or may not have been: in the order of its numbers.
     pub(crate) fn put_back(&mut self, pending: Pending) {
         let behind = |other: &Pending| match (&other.stamp, &pending.stamp) {
+            _ if mutant!("retry behind later batches") => false,
             (Some(other), Some(stamp)) => stamp.is_before(other),
             // What was never sent comes after all that was.
             (None, _) | (Some(_), None) => true,

@@ -18,7 +18,7 @@ use crate::{Action, ApiRange, Disconnect, DisconnectClass, Handle, Sealed, Sende
 use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Sealer};
 use ottla_partitioning::{LoadTable, Partitioner};
 use ottla_protocol::compression::Compression;
-use ottla_time::{Clock, ExponentialBackoff, Time};
+use ottla_time::{Clock, ExponentialBackoff, Time, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -410,6 +410,9 @@ impl Sender {
         if queued.full || flushed || self.hurried {
             return Time::ZERO;
         }
+        if mutant!("linger never ends") {
+            return Time::MAX;
+        }
         queued
             .oldest
             .map_or(Time::MAX, |created| created + self.shared.config.linger)
@@ -468,7 +471,9 @@ impl Sender {
         let deadline = now - timeout;
         let state = &mut self.partitions[slot];
         // Subtraction saturates at the origin: in the first moments nothing is old enough.
-        let is_old = |created: Time| created <= deadline && created + timeout <= now;
+        let is_old = |created: Time| {
+            created <= deadline && created + timeout <= now && !mutant!("nothing ever expires")
+        };
         let mut oldest = None;
         for id in &state.in_flight {
             let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(id) else {
@@ -482,9 +487,11 @@ impl Sender {
             }
             // It lives on without its deliveries until the connection is done with its bytes.
             if is_old(pending.batch.created()) {
-                pending
-                    .batch
-                    .fail(expired(pending, Persistence::PossiblyPersisted));
+                let persistence = match mutant!("what expires in flight is told as not persisted") {
+                    true => Persistence::NotPersisted,
+                    false => Persistence::PossiblyPersisted,
+                };
+                pending.batch.fail(expired(pending, persistence));
             } else {
                 oldest = earlier(oldest, Some(pending.batch.created()));
             }
@@ -494,8 +501,12 @@ impl Sender {
             .front()
             .filter(|first| is_old(first.batch.created()))
         {
-            first.batch.fail(expired(first, first.persistence()));
-            if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &first.stamp) {
+            if !mutant!("expiry drops") {
+                first.batch.fail(expired(first, first.persistence()));
+            }
+            if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &first.stamp)
+                && !mutant!("expiry forgets the gap in the numbering")
+            {
                 sequences.give_up(stamp);
             }
             state.pending.pop_front();
@@ -545,7 +556,11 @@ impl Sender {
             }
         }
         for state in &mut self.partitions {
-            if let Some(batch) = state.sealing.take() {
+            if let Some(batch) = state
+                .sealing
+                .take()
+                .filter(|_| !mutant!("close forgets what is being compressed"))
+            {
                 batch.fail(closed(Persistence::NotPersisted));
             }
             for pending in state.pending.drain(..) {

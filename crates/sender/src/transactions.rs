@@ -1,6 +1,6 @@
 //! The transaction manager, shared by the callers and the sender.
 
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use ottla_transactions::{Call, State, TransactionError, TransactionManager};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::sync::Arc;
@@ -144,6 +144,10 @@ impl Drop for Locked<'_> {
             return;
         };
         let open = (inner.manager.state() == State::Open).then(|| inner.manager.number());
+        let open = match inner.manager.state() {
+            State::Committing if mutant!("records go in behind a commit") => Some(inner.manager.number()),
+            _ => open,
+        };
         let gate = *self.transactions.gate.read();
         if gate != open {
             *self.transactions.gate.write() = open;

@@ -2,6 +2,7 @@
 
 use crate::Acks;
 use ottla_protocol::ErrorCode;
+use ottla_time::mutant;
 
 /// Whether an answer with this code proves that nothing was appended.
 ///
@@ -10,6 +11,11 @@ use ottla_protocol::ErrorCode;
 /// while it waited for the replicas.
 pub(crate) fn proves_not_appended(code: ErrorCode, acks: Acks) -> bool {
     match code {
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+            if mutant!("a lost leadership proves that nothing was appended") =>
+        {
+            true
+        }
         ErrorCode::CORRUPT_MESSAGE
         | ErrorCode::MESSAGE_TOO_LARGE
         | ErrorCode::INVALID_TOPIC_EXCEPTION

@@ -1,9 +1,10 @@
 //! The command line. `cargo xtask sim` has read it once already, so that this one needs no library for it.
 
+use crate::mutants::SEEDS_MAX;
 use std::time::Duration;
 
 /// What to run.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arguments {
     /// The first seed.
     pub(crate) first: u64,
@@ -13,6 +14,12 @@ pub(crate) struct Arguments {
     pub(crate) time_max: Option<Duration>,
     /// Print all that happens in the first seed.
     pub(crate) trace: bool,
+    /// Plant one bug after the other.
+    pub(crate) mutants: bool,
+    /// Of those only the ones whose name has this.
+    pub(crate) only: Option<String>,
+    /// Plant this bug.
+    pub(crate) plant: Option<String>,
 }
 
 impl Arguments {
@@ -21,7 +28,8 @@ impl Arguments {
         let mut first = None;
         let mut seeds = None;
         let mut minutes: Option<f64> = None;
-        let mut trace = false;
+        let (mut trace, mut mutants) = (false, false);
+        let (mut only, mut plant) = (None, None);
         let mut words = words;
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -29,6 +37,9 @@ impl Arguments {
                 "--seeds" => seeds = Some(number(&word, words.next())?),
                 "--minutes" => minutes = Some(number(&word, words.next())?),
                 "--trace" => trace = true,
+                "--mutants" => mutants = true,
+                "--only" => only = words.next(),
+                "--plant" => plant = words.next(),
                 _ => return Err(format!("unknown argument {word}")),
             }
         }
@@ -37,6 +48,7 @@ impl Arguments {
             .map(|minutes| Duration::from_secs_f64(minutes * 60.0));
         // One seed that is named is meant alone; a limit of time alone is meant to be used up.
         let default = match (first, time_max) {
+            _ if mutants => SEEDS_MAX,
             (_, Some(_)) => u64::MAX,
             (Some(_), None) => 1,
             (None, None) => 100,
@@ -46,6 +58,9 @@ impl Arguments {
             seeds: seeds.unwrap_or(default),
             time_max,
             trace,
+            mutants,
+            only,
+            plant,
         })
     }
 }
@@ -79,6 +94,10 @@ mod tests {
         assert_eq!(
             parse("--minutes 1").map(|arguments| arguments.seeds),
             Ok(u64::MAX)
+        );
+        assert_eq!(
+            parse("--mutants").map(|arguments| (arguments.mutants, arguments.seeds)),
+            Ok((true, SEEDS_MAX))
         );
         assert!(parse("--seed").is_err() && parse("--seeds x").is_err() && parse("--sneeds 1").is_err());
     }

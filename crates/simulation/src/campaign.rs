@@ -13,6 +13,12 @@ pub(crate) const FAILURES_SHOWN_MAX: usize = 10;
 /// Each of so many seeds is run twice, and has to go the same way.
 const REPEATED_EVERY: u64 = 50;
 
+/// A seed takes some hundredths of a second: one that takes this long, in real time, hangs. What hangs cannot be ended
+/// but with the process.
+const SEED_TIME_MAX: Duration = Duration::from_secs(20);
+/// So often is looked for seeds that hang.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+
 /// What came of many seeds.
 #[derive(Debug, Default)]
 pub(crate) struct Campaign {
@@ -32,9 +38,10 @@ impl Campaign {
         let failed = AtomicUsize::new(0);
         let all = Mutex::new(Campaign::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let watch = Watch::new(threads);
         // Panics are failures of their seed; the default hook would print them among the report.
         std::panic::set_hook(Box::new(|_| {}));
-        let work = || {
+        let work = |thread: usize| {
             let mut own = Campaign::default();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -42,19 +49,24 @@ impl Campaign {
                 if index >= arguments.seeds || over || failed.load(Ordering::Relaxed) >= failures_max {
                     break;
                 }
-                if !own.run_seed(arguments.first.wrapping_add(index)) {
+                let seed = arguments.first.wrapping_add(index);
+                watch.begins(thread, seed);
+                if !own.run_seed(seed) {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            watch.ends(thread);
             // A panic is caught in its seed, so nobody leaves the lock poisoned.
             if let Ok(mut all) = all.lock() {
                 all.add(own);
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(work);
+            for thread in 0..threads {
+                let work = &work;
+                scope.spawn(move || work(thread));
             }
+            scope.spawn(|| watch.look());
         });
         drop(std::panic::take_hook());
         let mut campaign = all.into_inner().unwrap_or_default();
@@ -103,6 +115,59 @@ impl Campaign {
         all.filter(|(_, count)| *count == 0)
             .map(|(name, _)| name)
             .collect()
+    }
+}
+
+/// What each thread is at, and since when.
+struct Watch(Vec<Mutex<At>>);
+
+#[derive(Clone, Copy)]
+enum At {
+    Start,
+    Seed(u64, Instant),
+    End,
+}
+
+impl Watch {
+    fn new(threads: usize) -> Watch {
+        Watch((0..threads).map(|_| Mutex::new(At::Start)).collect())
+    }
+
+    fn set(&self, thread: usize, at: At) {
+        // Nobody panics while it is locked.
+        if let Ok(mut place) = self.0[thread].lock() {
+            *place = at;
+        }
+    }
+
+    fn begins(&self, thread: usize, seed: u64) {
+        self.set(thread, At::Seed(seed, Instant::now()));
+    }
+
+    fn ends(&self, thread: usize) {
+        self.set(thread, At::End);
+    }
+
+    /// Looks on until all have ended. Ends the process if a seed hangs.
+    fn look(&self) {
+        let at = |place: &Mutex<At>| place.lock().map_or(At::End, |at| *at);
+        loop {
+            let mut all_ended = true;
+            for at in self.0.iter().map(at) {
+                all_ended &= matches!(at, At::End);
+                if let At::Seed(seed, since) = at
+                    && since.elapsed() > SEED_TIME_MAX
+                {
+                    println!("seed {seed} fails: it hangs: no end after {SEED_TIME_MAX:?} of real time");
+                    println!("  again: cargo xtask sim --seed {seed} --trace");
+                    std::process::exit(1);
+                }
+            }
+            if all_ended {
+                return;
+            }
+            std::thread::sleep(WATCH_EVERY);
+        }
     }
 }
 

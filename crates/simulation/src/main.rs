@@ -1,4 +1,5 @@
-//! `ottla-simulation [--seeds N] [--seed S] [--minutes M] [--trace] [--mutants]`: what `cargo xtask sim` builds and runs.
+//! `ottla-simulation [--seeds N] [--seed S] [--minutes M] [--trace] [--mutants [--only NAME]]
+//! [--plant NAME]`: what `cargo xtask sim` builds and runs.
 
 #![expect(
     clippy::disallowed_methods,
@@ -7,6 +8,7 @@
 
 mod arguments;
 mod campaign;
+mod mutants;
 
 use arguments::Arguments;
 use campaign::Campaign;
@@ -23,6 +25,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.mutants {
+        return mutants::hunt(arguments.seeds, arguments.only.as_deref());
+    }
+    if let Some(mutant) = &arguments.plant
+        && !plant(mutant)
+    {
+        eprintln!("error: there is no bug {mutant:?}, or this program was built without them");
+        return ExitCode::FAILURE;
+    }
     if arguments.trace {
         let course = ottla_simulation::run(arguments.first, true);
         println!(
@@ -37,10 +48,14 @@ fn main() -> ExitCode {
             None => ExitCode::SUCCESS,
         };
     }
-    let campaign = Campaign::run(&arguments, campaign::FAILURES_SHOWN_MAX);
+    let failures_max = match &arguments.plant {
+        Some(_) => 1,
+        None => campaign::FAILURES_SHOWN_MAX,
+    };
+    let campaign = Campaign::run(&arguments, failures_max);
     print!("{campaign}");
     let silent = campaign.silent_counters();
-    if campaign.seeds() >= SEEDS_FOR_ALL_COUNTERS && !silent.is_empty() {
+    if arguments.plant.is_none() && campaign.seeds() >= SEEDS_FOR_ALL_COUNTERS && !silent.is_empty() {
         println!("never happened: {}", silent.join(", "));
         return ExitCode::FAILURE;
     }
@@ -49,4 +64,14 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+#[cfg(ottla_mutants)]
+fn plant(mutant: &str) -> bool {
+    mutants::MUTANTS.contains(&mutant) && ottla_time::mutants::plant(mutant)
+}
+
+#[cfg(not(ottla_mutants))]
+fn plant(_mutant: &str) -> bool {
+    false
 }

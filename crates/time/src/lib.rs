@@ -18,6 +18,8 @@
 
 mod backoff;
 mod clock;
+#[doc(hidden)]
+pub mod mutants;
 mod time;
 
 pub use backoff::ExponentialBackoff;

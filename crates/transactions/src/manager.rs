@@ -13,7 +13,7 @@ use crate::offsets::{GroupMetadata, GroupOffset};
 use crate::reaction::Rpc;
 use crate::request::Protocol;
 use crate::state::{Event, State};
-use ottla_time::{ExponentialBackoff, Time};
+use ottla_time::{ExponentialBackoff, Time, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,7 +250,7 @@ impl TransactionManager {
         if !matches!(self.state, State::Open | State::Committing) || self.drained {
             return false;
         }
-        if self.protocol == Protocol::V2 {
+        if self.protocol == Protocol::V2 || mutant!("no AddPartitionsToTxn under protocol 1") {
             return true;
         }
         let has = |partitions: &BTreeMap<Arc<str>, BTreeSet<i32>>| {
@@ -328,7 +328,7 @@ impl TransactionManager {
         if next == self.state {
             return;
         }
-        if self.maybe_ended {
+        if self.maybe_ended && !mutant!("abort after a commit that may be done") {
             // It may be committed, so nobody may be told to abort it.
             return self.kill(error);
         }
@@ -413,7 +413,9 @@ impl TransactionManager {
         // Under protocol 1 the next transaction has the same epoch: a request that is still on its way, EndTxn above all,
         // would be taken for one of the next transaction. A new epoch fences it off.
         let fences_late = self.protocol == Protocol::V1 && self.unanswered && self.can_renew();
-        let renews = self.broken || upgrades || fences_late;
+        let fences_late = fences_late && !mutant!("late EndTxn ends the next transaction");
+        let broken = self.broken && !mutant!("no new epoch after a gap");
+        let renews = broken || upgrades || fences_late;
         let event = if renews { Event::EndedRenew } else { Event::Ended };
         if renews && !self.can_renew() {
             // The verdict stands; only what comes after it is impossible.

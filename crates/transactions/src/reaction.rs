@@ -1,6 +1,7 @@
 //! What the answer of a coordinator means: the error table of the transactional requests.
 
 use ottla_protocol::ErrorCode;
+use ottla_time::mutant;
 
 /// The requests about transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,12 @@ pub(crate) fn reaction(rpc: Rpc, code: ErrorCode) -> Reaction {
     use Reaction::{Abort, AbortIfRenewable, Done, Fatal, FindCoordinator, Refused, Retry};
     match (rpc, code) {
         (_, ErrorCode::NONE) => Done,
+        (Rpc::EndCommit, code) if code.is_retriable() && mutant!("commit is done whatever the answer") => Done,
+        (_, ErrorCode::PRODUCER_FENCED | ErrorCode::INVALID_PRODUCER_EPOCH) if mutant!("fenced is tried again") => {
+            Retry
+        }
+        (_, ErrorCode::NOT_COORDINATOR) if mutant!("a coordinator that moved is asked again") => Retry,
+        (_, ErrorCode::CONCURRENT_TRANSACTIONS) if mutant!("concurrent transactions end the producer") => Fatal,
 
         (Rpc::FindCoordinator, ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR) => Retry,
         (_, ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR) => FindCoordinator,

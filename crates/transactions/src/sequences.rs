@@ -1,6 +1,7 @@
 //! The numbering of one partition's batches.
 
 use crate::ProducerIdentity;
+use ottla_time::mutant;
 use std::fmt;
 
 /// The numbers of one batch: what makes the broker append it once. They never change; a batch that is numbered anew is,
@@ -169,6 +170,10 @@ impl Sequences {
             return;
         }
         let end = add(stamp.base_sequence, stamp.record_count);
+        if mutant!("sequence used again") && is_ahead(stamp.base_sequence, self.next) {
+            self.next = stamp.base_sequence;
+            return;
+        }
         let further = self.gap_end.is_none_or(|gap_end| is_ahead(gap_end, end));
         if is_ahead(self.expected, end) && further {
             self.gap_end = Some(end);
@@ -195,6 +200,11 @@ impl Sequences {
             .producer_epoch
             .checked_add(1)
             .ok_or(EpochExhausted)?;
+        if mutant!("a new epoch does not begin at 0") {
+            self.identity.producer_epoch = producer_epoch;
+            self.gap_end = None;
+            return Ok(());
+        }
         *self = Sequences::new(ProducerIdentity {
             producer_epoch,
             ..self.identity

@@ -1,5 +1,6 @@
 //! Where a transactional producer stands: the one table of what may happen when.
 
+use ottla_time::mutant;
 use std::fmt;
 
 /// Where a transactional producer stands.
@@ -109,6 +110,7 @@ impl State {
             (Recovering, Identified) => Ready,
 
             (Open | Committing, Failed) => MustAbort,
+            (Aborting, Failed) if mutant!("a batch that fails during an abort ends the producer") => Fatal,
             // A batch of a transaction that is aborted anyway, or was (KAFKA-14830, KAFKA-14831).
             (_, Failed) => self,
 

@@ -1,6 +1,7 @@
 //! Who waits for memory, and who holds it.
 
 use super::SHARE_OF_FREE;
+use ottla_time::mutant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Poll, Waker};
 
@@ -183,7 +184,11 @@ impl Lines {
             if wait.granted < wait.needed {
                 break;
             }
-            woken.extend(wait.waker.take());
+            woken.extend(
+                wait.waker
+                    .take()
+                    .filter(|_| !mutant!("lost wake-up of who waits for memory")),
+            );
         }
         woken
     }

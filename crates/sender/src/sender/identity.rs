@@ -7,7 +7,7 @@ use ottla_accumulator::{DeliveryFailure, FailureKind, Persistence};
 use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::wire::{Reader, Writer};
 use ottla_protocol::{ApiKey, Message};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use ottla_transactions::{NextRequest, ProducerIdRequest, Sequences};
 
 /// Asking for the producer id, with its backoff.
@@ -131,12 +131,13 @@ impl Sender {
     fn repair(&mut self, slot: usize) -> bool {
         let state = &mut self.partitions[slot];
         // Answers may still prove that there is no gap.
-        if !state.in_flight.is_empty() {
+        if !state.in_flight.is_empty() && !mutant!("new epoch while the old one is in flight") {
             return false;
         }
         // Of a batch that may have been appended the broker can still be asked, by sending it again as it was.
         let first = state.pending.front();
-        if first.is_some_and(|first| first.stamp.is_some() && first.maybe_persisted) {
+        let renumbers_all = mutant!("what may be in the log is numbered anew");
+        if first.is_some_and(|first| first.stamp.is_some() && first.maybe_persisted) && !renumbers_all {
             return true;
         }
         let Some(sequences) = &mut state.sequences else {
@@ -147,7 +148,8 @@ impl Sender {
             self.producer_id.request.renew();
         }
         // What is certainly not in the log is numbered anew. What may be is not sent again under another identity.
-        let unknown = |pending: &Pending| pending.stamp.is_some() && pending.maybe_persisted;
+        let unknown =
+            |pending: &Pending| pending.stamp.is_some() && pending.maybe_persisted && !renumbers_all;
         let detail =
             "the numbering of its partition had to begin anew, and an earlier attempt may have been appended";
         for pending in state.pending.iter().filter(|pending| unknown(pending)) {

@@ -12,7 +12,7 @@ use ottla_protocol::messages::metadata::{
 use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
 use ottla_protocol::wire::{Reader, Uuid, Writer};
 use ottla_protocol::{ApiKey, ErrorCode, Message};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -343,6 +343,7 @@ impl Sender {
     pub(super) fn learn_leader(&mut self, slot: usize, leader: i32, epoch: i32, now: Time) -> bool {
         let news =
             leader >= 0 && epoch > self.partitions[slot].leader_epoch && self.nodes.contains_key(&leader);
+        let news = news || (mutant!("leader hints of any age are taken") && self.nodes.contains_key(&leader));
         if news {
             self.set_leader(slot, Some(leader), epoch, now);
         }
@@ -355,7 +356,7 @@ impl Sender {
         let moved = state.leader != leader;
         state.leader_epoch = epoch;
         state.leader = leader;
-        if moved {
+        if moved && !mutant!("a batch waits at the old leader") {
             // What stands in the old leader's queue is stale there.
             state.in_ready_queue = None;
         }

@@ -9,7 +9,7 @@ use ottla_protocol::messages::ProduceResponse;
 use ottla_protocol::messages::produce::PartitionProduceResponse;
 use ottla_protocol::wire::{Reader, Uuid};
 use ottla_protocol::{ErrorCode, Message};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,11 @@ impl Sender {
                 continue;
             };
             for partition in topic.partition_responses {
-                if let Some((slot, pending)) = waiting.remove(&(index, partition.index)) {
+                let mut place = (index, partition.index);
+                if mutant!("the answer of another partition is taken") {
+                    place = waiting.keys().next().copied().unwrap_or(place);
+                }
+                if let Some((slot, pending)) = waiting.remove(&place) {
                     self.handle_partition(slot, id, pending, partition, now);
                 }
             }
@@ -131,6 +135,12 @@ impl Sender {
             self.publish(topic);
         }
         // A broker that leaves a partition out has told nothing about it.
+        if mutant!("what an answer leaves out is taken for acked") {
+            for (slot, pending) in std::mem::take(&mut waiting).into_values() {
+                pending.batch.complete(-1, -1);
+                self.acked(slot, id, &pending, now);
+            }
+        }
         let left_out = waiting.into_values().collect();
         self.no_answer(
             id,
@@ -159,6 +169,10 @@ impl Sender {
     ) {
         let code = ErrorCode::from(answer.error_code);
         match code {
+            ErrorCode::REQUEST_TIMED_OUT if mutant!("a broker's timeout is taken for an ack") => {
+                pending.batch.complete(answer.base_offset, -1);
+                return self.acked(slot, id, &pending, now);
+            }
             ErrorCode::NONE => {
                 pending
                     .batch
@@ -258,6 +272,10 @@ impl Sender {
             return self.attempt_failed(slot, id, pending, trouble, now);
         };
         self.measure_split(now);
+        let mut parts = parts;
+        if mutant!("split reorders") {
+            parts.reverse();
+        }
         let mut stamp = pending.stamp;
         let mut at = 0;
         for (record_count, batch) in parts {
@@ -307,7 +325,7 @@ impl Sender {
     fn out_of_order(&mut self, slot: usize, id: u64, mut pending: Pending, code: ErrorCode, now: Time) {
         let state = &mut self.partitions[slot];
         if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &pending.stamp)
-            && sequences.is_expected(stamp)
+            && (sequences.is_expected(stamp) || mutant!("new epoch although an earlier batch is only late"))
         {
             sequences.lose(stamp);
         }
@@ -411,8 +429,13 @@ impl Sender {
             {
                 backoff = backoff.min(super::transaction::CONCURRENT_BACKOFF_MAX);
             }
-            pending.not_before = now + backoff;
             self.measure_retry(slot, &pending, now);
+            pending.not_before = if mutant!("retry without backoff") {
+                now
+            } else {
+                now + backoff
+            };
+            pending.stamp = pending.stamp.filter(|_| !mutant!("retry under new numbers"));
             self.put_back(slot, pending);
         }
         self.settle(slot, id, now);

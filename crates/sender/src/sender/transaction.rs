@@ -8,7 +8,7 @@ use crate::produce;
 use crate::transactions::Transactions;
 use bytes::Bytes;
 use ottla_accumulator::{DeliveryFailure, FailureKind, Persistence};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use ottla_transactions::{Protocol, Sequences, State, Target};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Sender {
             }
             incomplete = self.tell_failures(&transactions);
         }
-        if wants_drain && !incomplete {
+        if wants_drain && (!incomplete || mutant!("commit before all is acked")) {
             self.drain_transaction(&transactions);
         }
         self.send_transaction_request(&transactions, now);
@@ -118,7 +118,7 @@ impl Sender {
     /// Tells the manager that all batches are resolved, once nothing of the transaction is under way: a batch that was
     /// given up may still be on its way to the log, and must not get there behind the transaction's end.
     fn drain_transaction(&mut self, transactions: &Transactions) {
-        if self.is_producing() {
+        if self.is_producing() && !mutant!("abort while a batch is on its way") {
             return;
         }
         let mut manager = transactions.lock();

@@ -13,7 +13,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::wire::Reader;
 use ottla_protocol::{ErrorCode, Message};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 
 impl TransactionManager {
     /// The request was answered; `body` is what follows the response's header. How long the broker asks this client to
@@ -45,6 +45,9 @@ impl TransactionManager {
         match in_flight.rpc {
             Rpc::FindCoordinator => {}
             Rpc::CommitOffsets => self.group_coordinator = None,
+            Rpc::EndCommit if mutant!("a commit without an answer is told as failed") => {
+                self.fail(TransactionError::new(TransactionErrorKind::Abortable));
+            }
             Rpc::EndCommit => {
                 self.maybe_ended = true;
                 self.coordinator = None;
@@ -255,7 +258,8 @@ impl TransactionManager {
             code,
             ErrorCode::PRODUCER_FENCED | ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::UNKNOWN_PRODUCER_ID
         );
-        if rpc == Rpc::EndAbort && fenced && self.can_renew() && self.identity.is_some() {
+        let asks = !mutant!("fencing by a timeout ends the producer");
+        if rpc == Rpc::EndAbort && fenced && self.can_renew() && self.identity.is_some() && asks {
             // Either another producer has the id now, or the coordinator has aborted for us because of the timeout
             // (KIP-588). Asking for a renewed epoch tells: it is refused to who was replaced.
             self.broken = true;
@@ -264,7 +268,8 @@ impl TransactionManager {
         if !self.react(rpc, code, now) {
             return;
         }
-        if self.protocol == Protocol::V2 && answer.producer_id >= 0 && answer.producer_epoch >= 0 {
+        let told = answer.producer_id >= 0 && answer.producer_epoch >= 0;
+        if self.protocol == Protocol::V2 && told && !mutant!("the epoch of EndTxn is not taken") {
             self.identity = Some(ProducerIdentity {
                 producer_id: answer.producer_id,
                 producer_epoch: answer.producer_epoch,

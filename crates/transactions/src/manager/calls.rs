@@ -5,6 +5,7 @@ use crate::error::{Call, TransactionError, TransactionErrorKind};
 use crate::offsets::{GroupMetadata, GroupOffset};
 use crate::request::Protocol;
 use crate::state::{Event, State};
+use ottla_time::mutant;
 
 impl TransactionManager {
     /// Asks for the producer id, or attaches to the asking; [`poll_outcome`](Self::poll_outcome) of [`Call::Init`]
@@ -71,7 +72,7 @@ impl TransactionManager {
             number,
             group,
             offsets,
-            added: self.protocol == Protocol::V2,
+            added: self.protocol == Protocol::V2 || mutant!("offsets outside of the transaction"),
             asked: false,
         });
         Ok(Some(OffsetsTicket(number)))

@@ -6,7 +6,7 @@ use crate::reaction::Rpc;
 use crate::request::{self, OutgoingRequest, RENEWS_FROM, Unsendable, Versions};
 use crate::state::State;
 use ottla_protocol::{ApiKey, VersionRange};
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 
 impl TransactionManager {
     /// Where the next request has to go, if one is due now.
@@ -123,6 +123,7 @@ impl TransactionManager {
                 let timeout_ms =
                     i32::try_from(self.config.transaction_timeout.as_millis()).unwrap_or(i32::MAX);
                 let renews = self.identity.filter(|_| self.state == State::Recovering);
+                let renews = renews.filter(|_| !mutant!("a fenced producer takes its id back"));
                 request::init_producer_id(versions, id, timeout_ms, renews)
             }
             Rpc::AddPartitions => {
