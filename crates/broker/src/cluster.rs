@@ -134,7 +134,10 @@ impl Cluster {
             cluster_id: Uuid::from_halves(random.u64(..), random.u64(..)).to_string(),
             nodes: (1..=config.brokers).map(|id| (id, Node::new())).collect(),
             topics: Topics::default(),
-            transactions: Transactions::new(config.first_producer_id, limits.transactional_ids_max),
+            transactions: Transactions::new(
+                (config.first_producer_id, config.first_producer_epoch),
+                limits.transactional_ids_max,
+            ),
             groups: Groups::new(limits.groups_max),
             faults: FaultPlan::default(),
             events: EventLog::new(limits.events_max),

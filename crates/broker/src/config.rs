@@ -239,6 +239,8 @@ pub struct ClusterConfig {
     /// `transactional.id.expiration.ms` and `producer.id.expiration.ms` are not modelled: ids live as long as the
     /// cluster, within the limits. This is the first producer id that is handed out.
     pub first_producer_id: i64,
+    /// The epoch with which producers begin: a test that wants to see epochs used up has not got the time for 32,767.
+    pub first_producer_epoch: i16,
     /// `group.initial.rebalance.delay.ms`; Kafka's default is 3 s, a test wants none.
     pub group_initial_rebalance_delay: Duration,
     /// `group.min.session.timeout.ms`.
@@ -274,6 +276,7 @@ impl Default for ClusterConfig {
             marker_delay: Duration::ZERO,
             transaction_max_timeout_ms: 900_000,
             first_producer_id: 0,
+            first_producer_epoch: 0,
             group_initial_rebalance_delay: Duration::ZERO,
             group_min_session_timeout_ms: 6_000,
             group_max_session_timeout_ms: 1_800_000,
@@ -320,6 +323,12 @@ impl ClusterConfig {
             return fail(format!(
                 "first_producer_id is {}, it must not be negative",
                 self.first_producer_id
+            ));
+        }
+        if self.first_producer_epoch < 0 {
+            return fail(format!(
+                "first_producer_epoch is {}, it must not be negative",
+                self.first_producer_epoch
             ));
         }
         if self.transaction_version == Some(TransactionVersion::V2) && self.pose < Pose::V4_0 {

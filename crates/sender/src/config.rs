@@ -79,6 +79,10 @@ pub struct SenderConfig {
     pub metrics: Arc<Metrics>,
     /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
     pub codec: Codec,
+    /// The sequence of a producer's first record in a partition. A broker that does not know the producer takes any; what
+    /// begins near 2^31 - 1 shows whether the numbering goes on at 0 after it. Not for transactions.
+    #[doc(hidden)]
+    pub first_sequence: i32,
 }
 
 impl Default for SenderConfig {
@@ -102,6 +106,7 @@ impl Default for SenderConfig {
             transactions: None,
             metrics: Arc::default(),
             codec: Codec::new(Compression::None),
+            first_sequence: 0,
         }
     }
 }

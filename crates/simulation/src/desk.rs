@@ -44,6 +44,15 @@ pub(crate) struct Desk {
     pub(crate) probes: RefCell<Vec<u32>>,
     /// How many sends wait.
     pub(crate) waiting: Cell<u32>,
+    /// How many of them wait for memory, and for nothing else.
+    pub(crate) waiting_for_memory: Cell<u32>,
+    /// Those of them whose record is larger than a batch and has a partition: number, topic and partition.
+    line: RefCell<Vec<(u32, usize, i32)>>,
+    /// Who waited when a later one got memory: (the one that waited, the later one).
+    overtaken: RefCell<Vec<(u32, u32)>>,
+    batch_size: usize,
+    /// The partitions that each topic has, the least and the most: some get more meanwhile.
+    counts: RefCell<Vec<(i32, i32)>>,
     /// The transactions that have ended, one way or the other.
     pub(crate) transactions: RefCell<Vec<Transaction>>,
     /// Whether the one that was begun when all was well again was committed.
@@ -95,6 +104,11 @@ impl Desk {
             closing: Cell::new(false),
             probes: RefCell::default(),
             waiting: Cell::new(0),
+            waiting_for_memory: Cell::new(0),
+            line: RefCell::default(),
+            overtaken: RefCell::default(),
+            batch_size: scenario.accumulator.batch_size,
+            counts: RefCell::new(scenario.topics.iter().map(|&(_, count)| (count, count)).collect()),
             transactions: RefCell::default(),
             last_committed: Cell::new(false),
         }
@@ -102,6 +116,11 @@ impl Desk {
 
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// The topic has more partitions now; nobody need know it yet.
+    pub(crate) fn grow(&self, topic: usize, count: i32) {
+        self.counts.borrow_mut()[topic].1 = count;
     }
 
     /// Says that a promise was broken; the first one counts.
@@ -190,16 +209,23 @@ impl Desk {
         let sent = match first {
             Poll::Ready(sent) => sent,
             Poll::Pending => {
-                self.count_wait(topic);
+                self.count_wait(topic, manner);
                 let cancel = chance(&mut self.random.borrow_mut(), manner.cancels);
                 let patience = if cancel {
                     Duration::from_micros(self.random.borrow_mut().u64(0..200_000))
                 } else {
                     self.max_block + GRACE
                 };
+                let for_memory = u32::from(self.waits_for_memory(topic, manner));
                 self.waiting.set(self.waiting.get() + 1);
+                self.waiting_for_memory
+                    .set(self.waiting_for_memory.get() + for_memory);
+                self.join_line(number, manner, for_memory > 0);
                 let waited = self.until(start + patience, sending).await;
                 self.waiting.set(self.waiting.get() - 1);
+                self.waiting_for_memory
+                    .set(self.waiting_for_memory.get() - for_memory);
+                self.line.borrow_mut().retain(|(other, ..)| *other != number);
                 match waited {
                     Some(sent) => sent,
                     None => {
@@ -231,9 +257,55 @@ impl Desk {
         }
     }
 
-    fn count_wait(&self, topic: &Topic) {
+    /// A record that is larger than a batch needs memory of its own, so those of one partition that wait for it go on in
+    /// their order.
+    fn join_line(&self, number: u32, manner: Manner, for_memory: bool) {
+        if let Some(partition) = manner.partition
+            && for_memory
+            && self.is_large(number)
+        {
+            self.line.borrow_mut().push((number, manner.topic, partition));
+        }
+    }
+
+    fn is_large(&self, number: u32) -> bool {
+        self.ledger.borrow().entries[number as usize].payload.len > self.batch_size
+    }
+
+    fn check_line(&self, number: u32, manner: Manner) {
+        let waits = |&(other, topic, partition): &(u32, usize, i32)| {
+            other < number && topic == manner.topic && Some(partition) == manner.partition
+        };
+        if self.is_large(number) {
+            let line = self.line.borrow();
+            let overtaken = line.iter().copied().filter(waits);
+            let pairs = overtaken.map(|(other, ..)| (other, number));
+            self.overtaken.borrow_mut().extend(pairs);
+        }
+    }
+
+    /// To be called when a moment is over: who has its memory and was not polled yet has gone on by then.
+    pub(crate) fn check_overtaken(&self) {
+        for (other, number) in self.overtaken.take() {
+            if self.line.borrow().iter().any(|&(waits, ..)| waits == other) {
+                self.fail(format!(
+                    "record {number} got memory before record {other}, which waits"
+                ));
+            }
+        }
+    }
+
+    /// Whether a send that waits has all that it needs to know.
+    fn waits_for_memory(&self, topic: &Topic, manner: Manner) -> bool {
+        let asked = manner
+            .partition
+            .map_or(0, |partition| usize::try_from(partition).unwrap_or(usize::MAX));
+        topic.partition_count().is_some_and(|count| asked < count)
+    }
+
+    fn count_wait(&self, topic: &Topic, manner: Manner) {
         let mut counters = self.counters.borrow_mut();
-        if topic.partition_count().is_some() {
+        if self.waits_for_memory(topic, manner) {
             counters.memory_waits += 1;
         } else {
             counters.metadata_waits += 1;
@@ -248,6 +320,7 @@ impl Desk {
     fn queued(self: &Rc<Self>, number: u32, delivery: Delivery, manner: Manner) {
         let partition = delivery.partition();
         self.check_choice(number, partition);
+        self.check_line(number, manner);
         let (drops, later) = {
             let mut random = self.random.borrow_mut();
             (chance(&mut random, manner.drops), chance(&mut random, 50))
@@ -273,19 +346,19 @@ impl Desk {
     fn check_choice(&self, number: u32, partition: i32) {
         let ledger = self.ledger.borrow();
         let payload = &ledger.entries[number as usize].payload;
-        let (topic, partitions) = &self.topics[usize::from(payload.topic)];
-        let expected = match (payload.partition, payload.key()) {
-            (Some(asked), _) => Some(i32::from(asked)),
+        let (least, most) = self.counts.borrow()[usize::from(payload.topic)];
+        let belongs = match (payload.partition, payload.key()) {
+            (Some(asked), _) => i32::from(asked) == partition,
             (None, Some(key)) => {
                 let hash = ottla_partitioning::murmur2(&key) & 0x7fff_ffff;
-                Some((hash % *partitions as u32) as i32)
+                (least..=most).any(|count| (hash % count as u32) as i32 == partition)
             }
-            (None, None) => None,
+            (None, None) => (0..most).contains(&partition),
         };
-        if expected.is_some_and(|expected| expected != partition) || !(0..*partitions).contains(&partition) {
+        if !belongs {
             self.fail(format!(
-                "record {number} went to {}/{partition}, not to {expected:?}",
-                topic.name()
+                "record {number} went to {}/{partition}: {payload:?}",
+                payload.topic
             ));
         }
     }

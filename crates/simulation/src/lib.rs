@@ -27,6 +27,7 @@
 //! assert_eq!(course.hash, ottla_simulation::run(7, false).hash);
 //! ```
 
+mod call;
 mod client;
 mod counters;
 mod desk;

@@ -42,7 +42,6 @@ pub(crate) const MUTANTS: &[&str] = &[
     "what an answer leaves out is taken for acked",
     "what expires in flight is told as not persisted",
     // Time and limits.
-    "a batch waits at the old leader",
     "close forgets what is being compressed",
     "expiry drops",
     "leader hints of any age are taken",

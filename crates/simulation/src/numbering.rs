@@ -16,18 +16,48 @@ struct Place {
     acked: bool,
 }
 
-/// The numbering, from sequence 0 on.
+/// The numbering, from its first sequence on.
 #[derive(Debug, Default)]
 pub(crate) struct Numbering {
+    /// The first sequence: 0, unless the seed begins near the end of the circle.
+    start: i32,
     places: Vec<Place>,
     /// The checksums of the batches that were sent, by first sequence and count: a retry is the same bytes.
     checksums: BTreeMap<(i32, usize), u32>,
     any_acked: bool,
     /// Everything before this is acked or over.
     settled: usize,
+    /// The end of the last batch that was acked.
+    acked_end: usize,
+    /// Whether a broker refused what comes right behind that.
+    refused: bool,
 }
 
 impl Numbering {
+    pub(crate) fn new(start: i32) -> Numbering {
+        Numbering {
+            start,
+            ..Numbering::default()
+        }
+    }
+
+    /// How far the sequence lies behind the first one.
+    fn place(&self, sequence: i32) -> usize {
+        (sequence.wrapping_sub(self.start) & i32::MAX) as usize
+    }
+
+    /// Whether there is a reason to begin anew: the broker has lost something, or a record that may be missing will not
+    /// be sent again.
+    pub(crate) fn may_be_broken(&self, is_over: impl Fn(Content) -> bool) -> bool {
+        let behind = self.places.get(self.acked_end..).unwrap_or_default();
+        self.refused || behind.iter().any(|place| is_over(place.content))
+    }
+
+    /// The broker refuses the batch because of its numbers.
+    pub(crate) fn refused(&mut self, base: i32) {
+        self.refused |= self.place(base) == self.acked_end;
+    }
+
     /// True if a batch was sent from this sequence that was longer: it was split.
     fn is_part(&self, base: i32, count: usize) -> bool {
         self.checksums
@@ -45,7 +75,7 @@ impl Numbering {
         others: usize,
         is_over: impl Fn(Content) -> bool,
     ) -> Result<bool, String> {
-        let start = base as usize;
+        let start = self.place(base);
         let end = start + contents.len();
         if start > self.places.len() {
             return Err(format!("sequence {} comes next", self.places.len()));
@@ -103,8 +133,8 @@ impl Numbering {
     }
 
     fn each(&mut self, base: i32, count: i32, change: impl FnMut(&mut Place)) {
-        let start = base.max(0) as usize;
-        let end = start + count.max(0) as usize;
+        let start = self.place(base);
+        let end = start.saturating_add(count.max(0) as usize);
         self.places
             .get_mut(start..end)
             .unwrap_or_default()
@@ -119,6 +149,7 @@ impl Numbering {
 
     pub(crate) fn acked(&mut self, base: i32, count: i32) {
         self.any_acked = true;
+        self.acked_end = self.acked_end.max(self.place(base) + count.max(0) as usize);
         self.each(base, count, |place| {
             (place.acked, place.maybe_appended) = (true, true)
         });
@@ -130,7 +161,7 @@ impl Numbering {
 
     /// Whether the record of this sequence may be in the log, or get there.
     pub(crate) fn is_uncertain(&self, sequence: i32) -> bool {
-        let place = self.places.get(sequence.max(0) as usize);
+        let place = self.places.get(self.place(sequence));
         place.is_some_and(|place| place.flying > 0 || place.maybe_appended)
     }
 }

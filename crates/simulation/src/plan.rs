@@ -111,8 +111,8 @@ fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
     match random.u32(..100) {
         ..36 => Trouble::Rule(rule(scenario, random)),
         36..42 => Trouble::Kill { broker, back },
-        42..48 => Trouble::KillLeader { back },
-        48..53 => Trouble::Freeze { broker, back },
+        42..50 => Trouble::KillLeader { back },
+        50..53 => Trouble::Freeze { broker, back },
         53..60 => Trouble::MoveLeader {
             unclean: chance(random, 50),
         },

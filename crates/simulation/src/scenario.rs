@@ -59,6 +59,8 @@ pub(crate) struct Scenario {
     pub(crate) faults: usize,
     /// Each host has a first address where nobody listens.
     pub(crate) dead_addresses: bool,
+    /// How often a topic gets another partition.
+    pub(crate) growths: u32,
     /// Close in the middle of trouble, in place of after it.
     pub(crate) closes_early: bool,
 }
@@ -82,8 +84,10 @@ impl Scenario {
         };
         let compression = match random.u32(..100) {
             ..55 => Compression::None,
-            55..85 => Compression::Lz4,
-            _ => Compression::Snappy,
+            55..75 => Compression::Lz4,
+            75..90 => Compression::Snappy,
+            90..95 => Compression::Gzip,
+            _ => Compression::Zstd,
         };
         let batch_size = random
             .choice([100, 500, 1_000, 2_000, 4_000, 16_384])
@@ -104,7 +108,7 @@ impl Scenario {
         let transactional = promise == Promise::ExactlyOnce && chance(random, 20);
         let mut sender = sender(promise, compression, value_len_max, random);
         sender.transactions = transactional.then(|| TransactionConfig {
-            transactional_id: "simulated".to_owned(),
+            transactional_id: crate::world::TRANSACTIONAL_ID.to_owned(),
             transaction_timeout: millis(random, 2_000, 30_000),
             retry_backoff: sender.retry_backoff,
         });
@@ -135,6 +139,7 @@ impl Scenario {
             faults: random.usize(5..=16),
             dead_addresses: chance(random, 15),
             closes_early: chance(random, 6),
+            growths: if chance(random, 15) { random.u32(1..=2) } else { 0 },
         }
     }
 }
@@ -179,6 +184,11 @@ fn sender(
         },
         metadata_max_age: millis(random, 1_000, 60_000),
         codec: Codec::new(compression),
+        first_sequence: if chance(random, 15) {
+            random.i32(i32::MAX - 150..=i32::MAX)
+        } else {
+            0
+        },
         ..SenderConfig::default()
     }
 }
@@ -214,6 +224,9 @@ fn cluster(seed: u64, topics: &[(String, i32)], random: &mut Rng) -> ClusterConf
     config.election_delay = millis(random, 0, 1_500);
     config.limits.events_max = 1_000;
     config.seed = seed;
+    if chance(random, 15) {
+        config.first_producer_epoch = random.i16(i16::MAX - 4..=i16::MAX - 2);
+    }
     let min_insync_replicas = random.i32(1..=2);
     config.topics = topics
         .iter()

@@ -2,11 +2,15 @@
 
 use crate::desk::{Desk, GRACE, Manner};
 use crate::ledger::{Entry, State};
-use ottla_sender::{Call, TransactionError, TransactionErrorKind};
+use ottla_sender::{Call, GroupMetadata, GroupOffset, SendRecord, TransactionError, TransactionErrorKind};
 use ottla_time::Time;
 use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 
 /// What became of a transaction, as the producer said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +26,22 @@ pub(crate) enum Verdict {
 pub(crate) struct Transaction {
     pub(crate) records: Range<u32>,
     pub(crate) verdict: Verdict,
+    /// The group's offset that was sent with it.
+    pub(crate) offset: Option<i64>,
+    pub(crate) begun_at: Time,
 }
+
+/// What follows a transaction.
+enum Next {
+    Another,
+    /// The one that counts is committed.
+    Done,
+    /// The producer is at its end.
+    End,
+}
+
+/// The consumer group whose offsets go with the transactions: of the first partition of the first topic.
+pub(crate) const GROUP: &str = "simulated-group";
 
 /// Transaction after transaction until `end`, and then one that has to be committed unless the producer is at its end.
 pub(crate) async fn conduct(desk: Rc<Desk>, end: Time) {
@@ -30,50 +49,114 @@ pub(crate) async fn conduct(desk: Rc<Desk>, end: Time) {
         return at_its_end(&desk);
     }
     while !desk.closing.get() {
-        let last = desk.now() >= end;
-        if repeat(&desk, Call::Begin).await.is_err() {
-            return at_its_end(&desk);
+        match conduct_one(&desk, end).await {
+            Next::Another => pause(&desk).await,
+            Next::Done => return desk.last_committed.set(true),
+            Next::End => return at_its_end(&desk),
         }
-        let first = desk.ledger.borrow().next_number();
-        let (count, commits) = {
-            let mut random = desk.random.borrow_mut();
-            (random.u32(0..40), last || random.u32(..100) < 80)
-        };
-        // The last one need not be large; a send may wait for max.block.ms.
-        let count = if last { count.min(3) } else { count };
-        for _ in 0..count {
-            send(&desk).await;
-            if !last && desk.now() >= end {
-                break;
-            }
+    }
+}
+
+async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
+    let last = desk.now() >= end;
+    if repeat(desk, Call::Begin).await.is_err() {
+        return Next::End;
+    }
+    let begun_at = desk.now();
+    let first = desk.ledger.borrow().next_number();
+    let (count, commits, has_offset) = {
+        let mut random = desk.random.borrow_mut();
+        let commits = last || random.u32(..100) < 80;
+        (random.u32(0..40), commits, random.u32(..100) < 30)
+    };
+    // The last one need not be large; a send may wait for max.block.ms.
+    let count = if last { count.min(3) } else { count };
+    for _ in 0..count {
+        send(desk).await;
+        if !last && desk.now() >= end {
+            break;
         }
-        let records = first..desk.ledger.borrow().next_number();
-        let mut verdict = Verdict::Aborted;
-        // What is not to be committed is to be aborted.
-        let mut outcome = Err(TransactionError::new(TransactionErrorKind::Abortable));
-        if commits {
-            outcome = repeat(&desk, Call::Commit).await;
-            match &outcome {
-                Ok(()) => verdict = Verdict::Committed,
-                Err(error) if error.outcome_unknown => verdict = Verdict::Unknown,
-                Err(_) => {}
-            }
+    }
+    let offset = if has_offset { send_offset(desk).await } else { None };
+    let records = first..desk.ledger.borrow().next_number();
+    let mut verdict = Verdict::Aborted;
+    // What is not to be committed is to be aborted.
+    let mut outcome = Err(TransactionError::new(TransactionErrorKind::Abortable));
+    if commits {
+        outcome = commit(desk).await;
+        match &outcome {
+            Ok(()) => verdict = Verdict::Committed,
+            Err(error) if error.outcome_unknown => verdict = Verdict::Unknown,
+            Err(error) => check_cause(desk, error, records.clone(), offset),
         }
-        desk.transactions
-            .borrow_mut()
-            .push(Transaction { records, verdict });
-        count_verdict(&desk, verdict);
-        if outcome.as_ref().is_err_and(TransactionError::is_abortable) {
-            outcome = repeat(&desk, Call::Abort).await;
-        }
-        if outcome.is_err() {
-            return at_its_end(&desk);
-        }
-        if last && verdict == Verdict::Committed {
-            desk.last_committed.set(true);
-            return;
-        }
-        pause(&desk).await;
+    }
+    desk.transactions.borrow_mut().push(Transaction {
+        records,
+        verdict,
+        offset,
+        begun_at,
+    });
+    count_verdict(desk, verdict);
+    if outcome.as_ref().is_err_and(TransactionError::is_abortable) {
+        outcome = repeat(desk, Call::Abort).await;
+    }
+    match outcome {
+        Err(_) => Next::End,
+        Ok(()) if last && verdict == Verdict::Committed => Next::Done,
+        Ok(()) => Next::Another,
+    }
+}
+
+/// Sends the group's next offset with the transaction. The commit waits for it, whatever becomes of this call.
+async fn send_offset(desk: &Rc<Desk>) -> Option<i64> {
+    let offset = desk.transactions.borrow().len() as i64 + 1;
+    let topic = Arc::clone(desk.topics[0].0.name());
+    let offsets = vec![GroupOffset::new(&*topic, 0, offset)];
+    let group = GroupMetadata::new(GROUP);
+    let sending = desk.handle.send_offsets_to_transaction(offsets, group);
+    let start = desk.now();
+    if desk
+        .until(start + desk.max_block + GRACE, sending)
+        .await
+        .is_none()
+    {
+        desk.fail(format!("offsets of {start} still wait after max.block.ms"));
+    }
+    desk.counters.borrow_mut().offsets_sent += 1;
+    Some(offset)
+}
+
+/// Commits. While that is under way no record may get into the transaction.
+async fn commit(desk: &Rc<Desk>) -> Result<(), TransactionError> {
+    let mut committing = pin!(repeat(desk, Call::Commit));
+    let first = poll_fn(|cx| Poll::Ready(committing.as_mut().poll(cx))).await;
+    if let Poll::Ready(outcome) = first {
+        return outcome;
+    }
+    let record = SendRecord {
+        partition: Some(0),
+        ..SendRecord::default()
+    };
+    if desk.handle.try_send(&desk.topics[0].0, &record).is_ok() {
+        desk.fail("a record was taken into a transaction that is being committed".to_owned());
+    }
+    committing.await
+}
+
+/// Who is told to abort because a record was not delivered has such a record.
+fn check_cause(desk: &Desk, error: &TransactionError, records: Range<u32>, offset: Option<i64>) {
+    if !error.is_abortable() || error.code.is_some() || offset.is_some() {
+        return;
+    }
+    let ledger = desk.ledger.borrow();
+    let failed = |number: u32| {
+        let entry = &ledger.entries[number as usize];
+        let outcome = entry.delivery.as_ref().and_then(ottla_sender::Delivery::outcome);
+        let told = matches!(entry.state, State::Failed { .. } | State::Unwatched);
+        told || outcome.is_some_and(|outcome| outcome.is_err())
+    };
+    if !records.clone().any(failed) {
+        desk.fail(format!("a commit fails, and none of its records did: {error}"));
     }
 }
 
@@ -97,7 +180,7 @@ async fn send(desk: &Rc<Desk>) {
         let topic = random.usize(..desk.topics.len());
         Manner {
             topic,
-            partition: (random.u32(..100) < 30).then(|| random.i32(..desk.topics[topic].1)),
+            partition: (random.u32(..100) < 30).then(|| random.i32(0..desk.topics[topic].1)),
             keyed: random.u32(..100) < 30,
             value_len: random.usize(10..=600),
             tries: random.u32(..100) < 10,
@@ -152,6 +235,48 @@ async fn repeat(desk: &Desk, call: Call) -> Result<(), TransactionError> {
                 ..TransactionError::new(TransactionErrorKind::Closed)
             });
         }
+    }
+}
+
+/// The group has the offset of the last transaction that was committed, or of one after it that may be.
+pub(crate) fn check_offset(transactions: &[Transaction], found: Option<i64>) -> Result<(), String> {
+    let mut possible = vec![None];
+    for transaction in transactions
+        .iter()
+        .filter(|transaction| transaction.offset.is_some())
+    {
+        match transaction.verdict {
+            Verdict::Committed => possible = vec![transaction.offset],
+            Verdict::Unknown => possible.push(transaction.offset),
+            Verdict::Aborted => {}
+        }
+    }
+    if possible.contains(&found) {
+        return Ok(());
+    }
+    Err(format!("the group has offset {found:?}, not one of {possible:?}"))
+}
+
+/// Who was fenced commits nothing that it begins after that.
+pub(crate) fn check_fenced(
+    entries: &[Entry],
+    transactions: &[Transaction],
+    fenced_at: Time,
+) -> Result<(), String> {
+    let is_empty = |transaction: &Transaction| {
+        let mut records = transaction.records.clone();
+        let none = |record: u32| entries[record as usize].state == State::NeverQueued;
+        transaction.offset.is_none() && records.all(none)
+    };
+    let late = transactions.iter().find(|transaction| {
+        let committed = transaction.verdict == Verdict::Committed && !is_empty(transaction);
+        committed && transaction.begun_at > fenced_at
+    });
+    match late {
+        Some(transaction) => Err(format!(
+            "it was fenced at {fenced_at}, and committed {transaction:?}"
+        )),
+        None => Ok(()),
     }
 }
 

@@ -26,21 +26,32 @@ pub(crate) fn bursts(scenario: &Scenario, random: &mut Rng) -> Vec<Burst> {
     let careless = chance(random, 30);
     while left > 0 {
         let topic = random.usize(..scenario.topics.len());
-        let count = match random.u32(..100) {
+        let records = match random.u32(..100) {
             ..40 => random.u32(1..=10),
             40..85 => random.u32(10..=80),
             _ => random.u32(80..=300),
         };
-        let count = count.min(left);
-        left -= count;
-        let partition = chance(random, 30).then(|| random.i32(..scenario.topics[topic].1));
+        let records = records.min(left);
+        left -= records;
+        // Where a topic is to get more partitions, some ask for the next one, and wait for it.
+        let count = scenario.topics[topic].1 + i32::from(scenario.growths > 0);
+        let partition = chance(random, 30).then(|| random.i32(0..count));
         let value_len = match random.u32(..100) {
             ..70 => random.usize(10..=200),
             70..95 => random.usize(100..=1_000),
             _ => random.usize(500..=scenario.value_len_max.max(501)),
         };
-        bursts.push(Burst {
-            at: Time::ZERO + scenario.trouble.mul_f64(random.f64()),
+        let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
+        // Some send at once, and stand behind each other.
+        let crowd = if chance(random, 15) {
+            random.u32(2..=8).min(records)
+        } else {
+            1
+        };
+        let count = records / crowd;
+        left += records - count * crowd;
+        let burst = Burst {
+            at,
             count,
             pause: if chance(random, 50) {
                 Duration::ZERO
@@ -56,7 +67,8 @@ pub(crate) fn bursts(scenario: &Scenario, random: &mut Rng) -> Vec<Burst> {
                 cancels: if chance(random, 30) { 40 } else { 0 },
                 drops: if careless && chance(random, 30) { 15 } else { 0 },
             },
-        });
+        };
+        bursts.extend((0..crowd).map(|_| burst));
     }
     bursts
 }

@@ -1,7 +1,9 @@
 //! What goes over the wire, read as a broker reads it: identities, sequences, order and limits. It knows only the bytes
 //! of requests and answers, and the settings.
 
+use crate::call::Call;
 use crate::counters::Counters;
+use crate::desk::GRACE;
 use crate::ledger::{Ledger, State};
 use crate::numbering::{Content, Numbering};
 use crate::payload::Payload;
@@ -50,6 +52,8 @@ struct Flying {
 #[derive(Debug)]
 struct Outstanding {
     node: i32,
+    /// When it has to have ended, one way or the other.
+    due: Time,
     version: i16,
     batches: Vec<Flying>,
 }
@@ -81,6 +85,12 @@ pub(crate) struct Wire {
     by_node: BTreeMap<i32, usize>,
     /// Until when a node wants to be left alone.
     throttled: BTreeMap<i32, Time>,
+    /// The sequence of a producer's first record in a partition.
+    first_sequence: i32,
+    transactional: bool,
+    /// Requests about transactions in flight.
+    calls: BTreeMap<u64, Call>,
+    excused: bool,
     decompressor: Decompressor,
 }
 
@@ -96,6 +106,14 @@ impl Wire {
             outstanding: BTreeMap::new(),
             by_node: BTreeMap::new(),
             throttled: BTreeMap::new(),
+            first_sequence: if scenario.transactional {
+                0
+            } else {
+                scenario.sender.first_sequence
+            },
+            transactional: scenario.transactional,
+            calls: BTreeMap::new(),
+            excused: false,
             decompressor: Decompressor::new(),
         }
     }
@@ -103,6 +121,22 @@ impl Wire {
     /// Whether no Produce request is in flight.
     pub(crate) fn is_quiet(&self) -> bool {
         self.outstanding.is_empty()
+    }
+
+    /// Whether a transactional producer may be at its end although it has no twin, see [`Call`].
+    pub(crate) fn excuses_the_end(&self) -> bool {
+        self.excused
+    }
+
+    /// What has to hold at any moment.
+    pub(crate) fn check(&self, now: Time) -> Result<(), String> {
+        match self.outstanding.values().find(|request| request.due < now) {
+            Some(request) => Err(format!(
+                "a request to broker {} is still in flight, a second after its timeout",
+                request.node
+            )),
+            None => Ok(()),
+        }
     }
 
     /// A request goes out.
@@ -121,6 +155,9 @@ impl Wire {
             return Err(format!(
                 "a request to broker {node}, which wants none before {until}"
             ));
+        }
+        if let Some(call) = Call::read(request) {
+            self.calls.insert(request.id, call);
         }
         if request.api_key != ApiKey::PRODUCE.0 {
             return Ok(());
@@ -157,6 +194,11 @@ impl Wire {
             request.id,
             Outstanding {
                 node,
+                due: if request.expects_response {
+                    now + request.timeout + GRACE
+                } else {
+                    Time::MAX
+                },
                 version,
                 batches,
             },
@@ -232,7 +274,16 @@ impl Wire {
         }
         lane.in_flight += 1;
         if self.idempotent {
-            lane.numbered(flying, batch.crc(), &contents, ledger, counters)?;
+            let first_sequence = self.first_sequence;
+            let checks_cause = !self.transactional;
+            lane.numbered(
+                flying,
+                batch.crc(),
+                &contents,
+                (first_sequence, checks_cause),
+                ledger,
+                counters,
+            )?;
         } else {
             if header.producer_id != -1 || header.base_sequence != -1 {
                 return Err(format!(
@@ -258,6 +309,9 @@ impl Wire {
         counters: &mut Counters,
         trace: &mut Trace,
     ) -> Result<(), String> {
+        if let Some(call) = self.calls.remove(&id) {
+            self.excused |= call.excuses(&end);
+        }
         let Some(request) = self.outstanding.remove(&id) else {
             return Ok(());
         };
@@ -381,7 +435,14 @@ impl Wire {
                     numbering.acked(batch.base, batch.count);
                 }
             }
-            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => counters.out_of_order += 1,
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            | ErrorCode::UNKNOWN_PRODUCER_ID
+            | ErrorCode::INVALID_PRODUCER_EPOCH => {
+                counters.out_of_order += u64::from(code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+                if let Some(numbering) = self.numbering(batch) {
+                    numbering.refused(batch.base);
+                }
+            }
             ErrorCode::MESSAGE_TOO_LARGE => counters.too_large += 1,
             _ => {}
         }
@@ -413,6 +474,7 @@ impl Lane {
         batch: Flying,
         crc: u32,
         contents: &[Content],
+        (first_sequence, checks_cause): (i32, bool),
         ledger: &Ledger,
         counters: &mut Counters,
     ) -> Result<(), String> {
@@ -431,24 +493,37 @@ impl Lane {
         if self.in_flight > IN_FLIGHT_MAX {
             return Err(format!("{}: {} batches in flight", at(), self.in_flight));
         }
+        let is_over = |number| is_over(ledger, number);
+        let is_first = !self.epochs.contains_key(&identity.0);
+        if is_first && !self.epochs.is_empty() {
+            counters.new_producer_ids += 1;
+        }
         let highest = self.epochs.entry(identity.0).or_insert(identity.1);
         if identity.1 < *highest {
             return Err(format!("{}: epoch {highest} has begun", at()));
         }
         if identity.1 > *highest {
             counters.epoch_bumps += 1;
+            let before = self.numberings.get(&(identity.0, *highest));
+            if checks_cause && before.is_some_and(|before| !before.may_be_broken(is_over)) {
+                return Err(format!("{}: epoch {highest} had no gap", at()));
+            }
             *highest = identity.1;
         }
         self.check_homes(identity, contents, &at)?;
-        let numbering = self.numberings.entry(identity).or_default();
+        let start = if is_first { first_sequence } else { 0 };
+        let numbering = self
+            .numberings
+            .entry(identity)
+            .or_insert_with(|| Numbering::new(start));
         let is_part = numbering
-            .sent(base, crc, contents, self.in_flight - 1, |number| {
-                is_over(ledger, number)
-            })
+            .sent(base, crc, contents, self.in_flight - 1, is_over)
             .map_err(|error| format!("{}: {error}", at()))?;
         counters.splits += u64::from(is_part);
-        for (number, sequence) in contents.iter().zip(base..) {
+        counters.sequence_wraps += u64::from(base.checked_add(contents.len() as i32).is_none());
+        for (number, after) in contents.iter().zip(0..) {
             if let Some(number) = number {
+                let sequence = base.wrapping_add(after) & i32::MAX;
                 self.homes.insert(*number, (identity, sequence));
             }
         }

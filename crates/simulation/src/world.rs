@@ -1,7 +1,10 @@
 //! One seed: the producer, its users, the brokers, the network between them, and the time that passes for all.
 
+mod admin;
 mod net;
 mod trouble;
+
+pub(crate) use admin::TRANSACTIONAL_ID;
 
 use crate::client::{Around, Client};
 use crate::counters::Counters;
@@ -72,6 +75,10 @@ enum Event {
     Strike(Trouble),
     Relief(Trouble),
     Heal,
+    /// A twin of the transactional producer tries to initialise itself.
+    Twin(u32),
+    /// A topic gets another partition.
+    Grow,
 }
 
 /// What a seed came to.
@@ -114,6 +121,9 @@ pub(crate) struct World {
     client_timer: Time,
     broker_timer: Time,
     finished_at: Option<Time>,
+    /// The last connection of the twin, and since when it has the producer's identity.
+    twin_connection: Option<ottla_broker::ConnectionId>,
+    twin_since: Option<Time>,
 }
 
 /// Runs a seed to its end.
@@ -190,6 +200,8 @@ impl World {
             client_timer: Time::MAX,
             broker_timer: Time::MAX,
             finished_at: None,
+            twin_connection: None,
+            twin_since: None,
             random: random.fork(),
             scenario,
         };
@@ -215,9 +227,21 @@ impl World {
         }
         let healed = Time::ZERO + scenario.trouble;
         self.queue.push(healed, Event::Heal);
+        if scenario.transactional && random.u32(..100) < 15 {
+            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
+            self.queue.push(at, Event::Twin(0));
+        }
+        for _ in 0..scenario.growths {
+            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
+            self.queue.push(at, Event::Grow);
+        }
         if scenario.closes_early {
             let at = Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0);
-            let timeout = Duration::from_millis(random.u64(0..6_000));
+            let timeout = if random.bool() {
+                Duration::from_millis(random.u64(0..6_000))
+            } else {
+                Duration::from_micros(random.u64(0..20_000))
+            };
             self.desk.counters.borrow_mut().closes_in_trouble += 1;
             if scenario.transactional {
                 let never = Time::ZERO + scenario.trouble;
@@ -304,6 +328,8 @@ impl World {
             }
             Event::Relief(trouble) => self.relieve(&trouble),
             Event::Heal => self.heal(),
+            Event::Twin(attempt) => self.twin(attempt),
+            Event::Grow => self.grow(),
             event => self.handle_net(event),
         }
         Ok(())
@@ -418,6 +444,7 @@ impl World {
 
     /// What has to hold at any moment, and costs little to look at.
     fn check(&mut self) -> Result<(), String> {
+        self.desk.check_overtaken();
         if let Some(broken) = self.desk.broken.borrow_mut().take() {
             return Err(broken);
         }
@@ -455,7 +482,24 @@ impl World {
         if at_rest && used > 0 {
             return Err(format!("{used} bytes are in use, and there is no record"));
         }
-        Ok(())
+        if self.desk.waiting_for_memory.get() > 0
+            && ledger.unresolved == 0
+            && ledger.unwatched == 0
+            && self.sealing == 0
+            && self.wire.is_quiet()
+        {
+            return Err("a send waits for memory, and no record has any".to_owned());
+        }
+        let backlog = self.links.iter().filter(|link| !link.backlog.is_empty());
+        let in_writers: usize = backlog.flat_map(|link| &link.backlog).map(unaccounted).sum();
+        if used < in_writers {
+            return Err(format!("{used} bytes are in use, and writers hold {in_writers}"));
+        }
+        // Who has finished waits for nothing.
+        if self.finished_at.is_some() {
+            return Ok(());
+        }
+        self.wire.check(self.now)
     }
 
     fn check_end(&mut self) -> Result<(), String> {
@@ -516,9 +560,24 @@ impl World {
         entries: &[crate::ledger::Entry],
         committed: &BTreeSet<u32>,
     ) -> Result<(), String> {
-        transactions::check(entries, &self.desk.transactions.borrow(), committed)?;
-        let lives = self.desk.counters.borrow().transactional_ends == 0 && !self.scenario.closes_early;
-        if lives && !self.desk.last_committed.get() {
+        let transactions = self.desk.transactions.borrow();
+        transactions::check(entries, &transactions, committed)?;
+        let topic = &self.scenario.topics[0].0;
+        let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);
+        transactions::check_offset(&transactions, offset)?;
+        if let Some(fenced_at) = self.twin_since {
+            return transactions::check_fenced(entries, &transactions, fenced_at);
+        }
+        if self.scenario.closes_early {
+            return Ok(());
+        }
+        let ended = self.desk.counters.borrow().transactional_ends > 0;
+        // Before Kafka 2.5 nothing can follow a gap.
+        let excused = self.scenario.cluster.pose == ottla_broker::Pose::V2_1 || self.wire.excuses_the_end();
+        if ended && !excused {
+            return Err("the transactional producer is at its end, and nobody fenced it".to_owned());
+        }
+        if !ended && !self.desk.last_committed.get() {
             return Err("no transaction was committed when all was well again".to_owned());
         }
         Ok(())
@@ -604,3 +663,11 @@ impl World {
         }
     }
 }
+
+/// What a writer holds of a batch's memory, if the piece is of a batch: what stands between batches is shorter.
+fn unaccounted(piece: &bytes::Bytes) -> usize {
+    piece.len().saturating_sub(HEAD_LEN_MAX)
+}
+
+/// The headers of a frame and of a batch, with what a request says before its first batch, in bytes.
+const HEAD_LEN_MAX: usize = 512;

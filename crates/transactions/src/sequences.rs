@@ -91,10 +91,16 @@ pub struct Sequences {
 impl Sequences {
     /// A numbering from 0.
     pub fn new(identity: ProducerIdentity) -> Sequences {
+        Sequences::starting_at(identity, 0)
+    }
+
+    /// A numbering from another sequence on. Only a broker that does not know the producer takes it.
+    pub fn starting_at(identity: ProducerIdentity, first: i32) -> Sequences {
+        let first = first & i32::MAX;
         Sequences {
             identity,
-            next: 0,
-            expected: 0,
+            next: first,
+            expected: first,
             gap_end: None,
             probing: true,
         }

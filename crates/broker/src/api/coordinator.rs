@@ -118,7 +118,8 @@ impl Cluster {
         };
         let Some(id) = request.transactional_id.as_deref() else {
             // An idempotent producer gets a new id whatever it had.
-            return Ok((self.transactions.allocate_producer_id(), 0));
+            let producer_id = self.transactions.allocate_producer_id();
+            return Ok((producer_id, self.config.first_producer_epoch));
         };
         if id.is_empty() {
             return Err(ErrorCode::INVALID_REQUEST);

@@ -34,15 +34,17 @@ pub(crate) struct Transactions {
     /// When the transactions that are open end: (deadline, id), so that a timer finds the first.
     deadlines: std::collections::BTreeSet<(Time, Arc<str>)>,
     next_producer_id: i64,
+    first_epoch: i16,
     ids_max: usize,
 }
 
 impl Transactions {
-    pub(crate) fn new(first_producer_id: i64, ids_max: usize) -> Transactions {
+    pub(crate) fn new((first_producer_id, first_epoch): (i64, i16), ids_max: usize) -> Transactions {
         Transactions {
             by_id: BTreeMap::new(),
             deadlines: std::collections::BTreeSet::new(),
             next_producer_id: first_producer_id,
+            first_epoch,
             ids_max,
         }
     }
@@ -107,7 +109,11 @@ impl Transactions {
             let transaction = self.by_id.get_mut(id).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
             transaction.rotate(producer_id, expected.is_some());
         } else {
+            let is_first = transaction.epoch == NO_PRODUCER_EPOCH;
             transaction.increment_epoch(expected.map(|(_, epoch)| epoch))?;
+            if is_first {
+                transaction.epoch += self.first_epoch;
+            }
         }
         let transaction = self.by_id.get_mut(id).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
         transaction.timeout = timeout;

@@ -122,9 +122,16 @@ impl Sender {
             return self.repair(slot);
         }
         if self.partitions[slot].sequences.is_none() {
-            self.partitions[slot].sequences = self.producer_id.request.identity().map(Sequences::new);
+            self.partitions[slot].sequences = self.first_sequences();
         }
         self.partitions[slot].sequences.is_some()
+    }
+
+    /// A numbering under the producer id, if it is known.
+    fn first_sequences(&self) -> Option<Sequences> {
+        let first = self.shared.config.first_sequence;
+        let identity = self.producer_id.request.identity()?;
+        Some(Sequences::starting_at(identity, first))
     }
 
     /// A batch was given up, and nothing that is numbered after it will be appended. True if something can be sent now.
@@ -161,9 +168,9 @@ impl Sender {
             pending.stamp = None;
         }
         if state.sequences.is_none() {
-            state.sequences = self.producer_id.request.identity().map(Sequences::new);
+            self.partitions[slot].sequences = self.first_sequences();
         }
-        state.sequences.is_some()
+        self.partitions[slot].sequences.is_some()
     }
 
     /// Fails everything of the partition that is not in flight.

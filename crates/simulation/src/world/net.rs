@@ -278,6 +278,8 @@ impl World {
                 Output::Send { connection, bytes } => {
                     if let Some(&link) = self.by_accepted.get(&connection) {
                         self.send_down(link, bytes);
+                    } else if self.twin_connection == Some(connection) {
+                        self.twin_answered(&bytes);
                     }
                 }
                 Output::Close { connection, at_once } => {

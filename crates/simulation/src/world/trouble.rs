@@ -91,7 +91,7 @@ impl World {
 
     fn kill_leader(&mut self, back: Duration) -> Option<Duration> {
         let (topic, partitions) = self.random.choice(&self.scenario.topics)?.clone();
-        let partition = self.random.i32(..partitions);
+        let partition = self.random.i32(0..partitions);
         let leader = self.cluster.partition_state(&topic, partition).ok()?.leader;
         if leader > 0 {
             let killed = self.cluster.kill_broker(leader);
@@ -106,7 +106,7 @@ impl World {
         let Some((topic, partitions)) = self.random.choice(&self.scenario.topics).cloned() else {
             return;
         };
-        let partition = self.random.i32(..partitions);
+        let partition = self.random.i32(0..partitions);
         let Ok(state) = self.cluster.partition_state(&topic, partition) else {
             return;
         };

@@ -1,0 +1,88 @@
+//! Requests about transactions, as far as they can end a producer that has no twin.
+
+use crate::wire::End;
+use bytes::Bytes;
+use ottla_protocol::messages::{
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse,
+    TxnOffsetCommitResponse,
+};
+use ottla_protocol::wire::Reader;
+use ottla_protocol::{ApiKey, ErrorCode, Message};
+use ottla_sender::Request;
+
+/// A request that may tell a producer that it is fenced.
+///
+/// A coordinator that gives a transaction up because of its timeout raises the epoch, and whatever comes after that is
+/// refused as if there were a twin. Only of an abort this is known to be harmless (KIP-588). An InitProducerId without an
+/// answer may be carried out later, and fences who sent it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    Init,
+    AddPartitions(i16),
+    AddOffsets(i16),
+    CommitOffsets(i16),
+    Commit(i16),
+}
+
+impl Call {
+    pub(crate) fn read(request: &Request) -> Option<Call> {
+        let version = request.api_version;
+        let key = ApiKey(request.api_key);
+        Some(match key {
+            ApiKey::INIT_PRODUCER_ID => Call::Init,
+            ApiKey::ADD_PARTITIONS_TO_TXN => Call::AddPartitions(version),
+            ApiKey::ADD_OFFSETS_TO_TXN => Call::AddOffsets(version),
+            ApiKey::TXN_OFFSET_COMMIT => Call::CommitOffsets(version),
+            ApiKey::END_TXN => {
+                let body = Bytes::from(request.body.concat());
+                let request = EndTxnRequest::decode(&mut Reader::from_bytes(&body), version).ok()?;
+                request.committed.then_some(Call::Commit(version))?
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether a producer may be at its end for this.
+    pub(crate) fn excuses(self, end: &End<'_>) -> bool {
+        match (self, end) {
+            (Call::Init, End::Failed { written }) => *written,
+            (_, End::Answered(body)) => self.codes(body).into_iter().any(|code| {
+                matches!(
+                    ErrorCode(code),
+                    ErrorCode::PRODUCER_FENCED
+                        | ErrorCode::INVALID_PRODUCER_EPOCH
+                        | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+                        | ErrorCode::INVALID_TXN_STATE
+                )
+            }),
+            _ => false,
+        }
+    }
+
+    fn codes(self, body: &Bytes) -> Vec<i16> {
+        let mut reader = Reader::from_bytes(body);
+        match self {
+            Call::Init => Vec::new(),
+            Call::AddPartitions(version) => AddPartitionsToTxnResponse::decode(&mut reader, version)
+                .map(|answer| answer.results_by_topic_v3_and_below)
+                .unwrap_or_default()
+                .iter()
+                .flat_map(|topic| &topic.results_by_partition)
+                .map(|partition| partition.partition_error_code)
+                .collect(),
+            Call::AddOffsets(version) => AddOffsetsToTxnResponse::decode(&mut reader, version)
+                .map(|answer| vec![answer.error_code])
+                .unwrap_or_default(),
+            Call::CommitOffsets(version) => TxnOffsetCommitResponse::decode(&mut reader, version)
+                .map(|answer| answer.topics)
+                .unwrap_or_default()
+                .iter()
+                .flat_map(|topic| &topic.partitions)
+                .map(|partition| partition.error_code)
+                .collect(),
+            Call::Commit(version) => EndTxnResponse::decode(&mut reader, version)
+                .map(|answer| vec![answer.error_code])
+                .unwrap_or_default(),
+        }
+    }
+}
