@@ -466,5 +466,6 @@ fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
         }),
         metrics,
         codec: config.codec(),
+        first_sequence: 0,
     }
 }
