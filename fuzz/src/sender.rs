@@ -249,6 +249,11 @@ impl World {
                             self.asked.push(node);
                         }
                     }
+                    Action::Disconnect { node } => {
+                        self.disconnect(node, true);
+                        replaced.push(node);
+                        again = true;
+                    }
                     Action::Send { node, request } if !self.ready.contains(&node) => {
                         // It was meant for the connection that has just been replaced.
                         assert!(replaced.contains(&node), "a request to a node without connection");

@@ -105,6 +105,7 @@ impl Driver {
                 self.network
                     .connect(node, Endpoint::new(address.host, address.port), now);
             }
+            Action::Disconnect { node } => self.network.disconnect(node, now),
             Action::Send { node, request } => self.send(node, request, now),
             Action::Seal(job) => {
                 if let Some(sealed) = self.codecs.seal(job) {

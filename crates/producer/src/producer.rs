@@ -457,6 +457,7 @@ fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
         max_in_flight: config.max_in_flight(),
         metadata_max_age: config.metadata_max_age(),
         metadata_max_idle: config.metadata_max_idle(),
+        rebootstrap_trigger: config.metadata_rebootstrap_trigger(),
         adaptive_partitioning: config.partitioner_adaptive(),
         availability_timeout: config.partitioner_availability_timeout().unwrap_or_default(),
         transactions: config.transactional_id().map(|id| TransactionConfig {

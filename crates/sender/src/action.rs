@@ -17,6 +17,12 @@ pub enum Action {
         /// Where it listens now. If that changed, an old connection is of no use.
         address: Address,
     },
+    /// End the connection to a node, or the attempt at one. What was under way fails, and
+    /// [`Sender::handle_disconnected`](crate::Sender::handle_disconnected) follows.
+    Disconnect {
+        /// The node.
+        node: i32,
+    },
     /// Send a request to a node that is ready.
     Send {
         /// The node.

@@ -66,6 +66,10 @@ pub struct SenderConfig {
     pub metadata_max_age: Duration,
     /// `metadata.max.idle.ms`: a topic that nothing was sent to for this long is no longer asked for.
     pub metadata_max_idle: Duration,
+    /// `metadata.recovery.strategy` and `metadata.recovery.rebootstrap.trigger.ms`: whether the client begins again at the
+    /// bootstrap servers when no node that it knows can be reached, or when nobody has given metadata for this long.
+    /// `None`: never.
+    pub rebootstrap_trigger: Option<Duration>,
     /// `partitioner.adaptive.partitioning.enable`: whether records without a key go less often to partitions whose queue
     /// is long (KIP-794).
     pub adaptive_partitioning: bool,
@@ -101,6 +105,7 @@ impl Default for SenderConfig {
             max_in_flight: 5,
             metadata_max_age: Duration::from_millis(300_000),
             metadata_max_idle: Duration::from_millis(300_000),
+            rebootstrap_trigger: Some(Duration::from_millis(300_000)),
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
             transactions: None,

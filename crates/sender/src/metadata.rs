@@ -39,6 +39,10 @@ pub(crate) struct Metadata {
     pub(crate) paused: bool,
     /// Whether a topic was added since the last request: the answer on its way will not have it.
     pub(crate) grown: bool,
+    /// Since when it has been asked for without an answer.
+    pub(crate) wanted_since: Option<Time>,
+    /// Whether only the bootstrap servers are asked, because what was known of the cluster is given up.
+    pub(crate) rebootstrapping: bool,
     /// The last answer.
     pub(crate) refreshed: Option<Time>,
     /// Not to be asked before this.
@@ -58,6 +62,8 @@ impl Metadata {
             wanted: true,
             paused: false,
             grown: false,
+            wanted_since: None,
+            rebootstrapping: false,
             refreshed: None,
             not_before: Time::ZERO,
             failures: 0,

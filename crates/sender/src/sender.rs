@@ -6,6 +6,7 @@ mod load;
 mod measure;
 mod metadata;
 mod outcome;
+mod rebootstrap;
 mod transaction;
 
 use crate::metadata::{Metadata, TopicState};
@@ -202,6 +203,7 @@ impl Sender {
             self.producer_id_timeout(),
             self.transaction_timeout(),
             metadata,
+            self.rebootstrap_due(),
             throttled,
             self.closing,
             self.shared.waits.next_deadline(),

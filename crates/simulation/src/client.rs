@@ -134,6 +134,12 @@ impl Client {
                 self.network
                     .connect(node, Endpoint::new(address.host, address.port), now);
             }
+            Action::Disconnect { node } => {
+                around
+                    .trace
+                    .note(now, "disconnect", [node as u64, 0], format_args!("from {node}"));
+                self.network.disconnect(node, now);
+            }
             Action::Send { node, request } => self.send(sender, node, request, now, around)?,
             Action::Seal(job) => {
                 around.counters.sealed += 1;

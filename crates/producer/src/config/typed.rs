@@ -81,6 +81,13 @@ config! {
     metrics_samples: usize = |settings| settings.bytes("metrics.num.samples").max(1);
     /// The length of one window of a metric (`metrics.sample.window.ms`).
     metrics_window: Duration = |settings| settings.millis("metrics.sample.window.ms");
+    /// After how long without metadata the client begins again at the bootstrap servers
+    /// (`metadata.recovery.rebootstrap.trigger.ms`); `None` for never (`metadata.recovery.strategy=none`).
+    metadata_rebootstrap_trigger: Option<Duration> = |settings| {
+        let strategy = settings.text("metadata.recovery.strategy");
+        let rebootstraps = strategy.is_none_or(|strategy| strategy.eq_ignore_ascii_case("rebootstrap"));
+        rebootstraps.then(|| settings.millis("metadata.recovery.rebootstrap.trigger.ms"))
+    };
     /// How a record without a partition gets one (`partitioner.class`).
     partitioner: PartitionerKind = |settings| choice(settings, "partitioner.class");
     /// Whether faster brokers get more of the records without a key

@@ -29,10 +29,16 @@ enum Source {
 impl Sender {
     pub(super) fn refresh_metadata(&mut self, now: Time) {
         self.metadata_blocked = false;
+        if self.rebootstrap_if_overdue(now) {
+            // The ends of the connections come back, and bring another turn.
+            self.metadata_blocked = true;
+            return;
+        }
         let due = self.metadata.due(self.shared.config.metadata_max_age);
         if due.is_none_or(|due| due > now) {
             return;
         }
+        self.metadata.wanted_since.get_or_insert(now);
         match self.metadata_source(now) {
             Some(Source::Ready(node)) => self.ask_for_metadata(node, now),
             Some(Source::Connect(node)) => {
@@ -46,11 +52,18 @@ impl Sender {
     /// The ready node with the least in flight; else a connection that is on its way; else the node that was tried
     /// longest ago. While no node of the cluster can be reached, the bootstrap servers count too (KIP-899).
     fn metadata_source(&self, now: Time) -> Option<Source> {
-        let cluster_lost = self.nodes.iter().all(|(&id, node)| id < 0 || node.failed);
-        let eligible = |id: i32| id >= 0 || !self.metadata.known || cluster_lost;
-        let ready = self.nodes.iter().filter(|(_, node)| {
-            node.versions()
-                .is_some_and(|versions| versions.metadata.is_some())
+        let cluster_lost = self.shared.config.rebootstrap_trigger.is_some()
+            && self.nodes.iter().all(|(&id, node)| id < 0 || node.failed);
+        let anew = self.metadata.rebootstrapping;
+        let eligible = |id: i32| match id {
+            0.. => !anew,
+            _ => anew || !self.metadata.known || cluster_lost,
+        };
+        let ready = self.nodes.iter().filter(|(id, node)| {
+            (**id < 0 || !anew)
+                && node
+                    .versions()
+                    .is_some_and(|versions| versions.metadata.is_some())
                 && now >= node.throttled_until
         });
         // A bootstrap connection that stands is as good as any until the cluster's own are up.
@@ -146,6 +159,16 @@ impl Sender {
 
     pub(super) fn handle_metadata(&mut self, node: i32, version: i16, body: &Bytes, now: Time) {
         let answer = match MetadataResponse::decode(&mut Reader::from_bytes(body), version) {
+            Ok(answer) if self.must_rebootstrap(&answer) => {
+                // A bootstrap server that says so, too, is asked again after a backoff.
+                self.metadata_failed(now);
+                let not_before = self.metadata.not_before;
+                if !self.metadata.rebootstrapping {
+                    self.rebootstrap(now);
+                }
+                self.metadata.not_before = not_before;
+                return;
+            }
             Ok(answer) if !answer.brokers.is_empty() => answer,
             // A broker that knows no broker is starting up.
             _ => return self.metadata_failed(now),
@@ -154,6 +177,7 @@ impl Sender {
         self.metadata.in_flight = None;
         self.metadata.refreshed = Some(now);
         self.shared.config.metrics.at(now).metadata_refreshed();
+        (self.metadata.wanted_since, self.metadata.rebootstrapping) = (None, false);
         self.metadata.known = true;
         for broker in &answer.brokers {
             self.learn_node(broker.node_id, &broker.host, broker.port);
@@ -183,6 +207,12 @@ impl Sender {
                 self.evaluate(slot, now);
             }
         }
+    }
+
+    /// Whether a broker says that what is known of the cluster is of no use.
+    fn must_rebootstrap(&self, answer: &MetadataResponse) -> bool {
+        self.shared.config.rebootstrap_trigger.is_some()
+            && ErrorCode::from(answer.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED
     }
 
     /// A broker of the cluster and where it listens.
@@ -350,7 +380,7 @@ impl Sender {
         news
     }
 
-    fn set_leader(&mut self, slot: usize, leader: Option<i32>, epoch: i32, now: Time) -> bool {
+    pub(super) fn set_leader(&mut self, slot: usize, leader: Option<i32>, epoch: i32, now: Time) -> bool {
         let state = &mut self.partitions[slot];
         let newer = epoch > state.leader_epoch;
         let moved = state.leader != leader;

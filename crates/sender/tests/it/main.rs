@@ -5,6 +5,7 @@ mod idempotence;
 mod isolation;
 mod metadata;
 mod partitioning;
+mod rebootstrap;
 mod refused;
 mod transactions;
 mod trouble;

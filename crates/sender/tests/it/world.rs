@@ -25,7 +25,8 @@ use std::time::Duration;
 pub(crate) const TOPIC: &str = "orders";
 /// Below 13, so that topics go by name; above 9, so that everything is flexible.
 const PRODUCE_VERSION: i16 = 12;
-const METADATA_VERSION: i16 = 12;
+/// The first that can say REBOOTSTRAP_REQUIRED.
+const METADATA_VERSION: i16 = 13;
 pub(crate) const PRODUCER_ID: i64 = 4_000;
 
 pub(crate) struct World {
@@ -35,6 +36,8 @@ pub(crate) struct World {
     /// Requests that were not answered yet.
     pub(crate) requests: VecDeque<(i32, Request)>,
     pub(crate) connects: Vec<(i32, Address)>,
+    /// The nodes whose connections the sender ended.
+    pub(crate) disconnects: Vec<i32>,
     pub(crate) finished: bool,
     sealer: Sealer,
     /// Whether a connection is ready as soon as it is asked for.
@@ -66,6 +69,7 @@ impl World {
             clock,
             requests,
             connects: Vec::new(),
+            disconnects: Vec::new(),
             finished: false,
             sealer,
             reachable: true,
@@ -117,6 +121,10 @@ impl World {
                         again = true;
                     }
                 }
+                Action::Disconnect { node } => {
+                    self.disconnect(node);
+                    again = true;
+                }
                 Action::Send { node, request } => self.requests.push_back((node, request)),
                 Action::Seal(job) => {
                     let sealed = job.run(&mut self.sealer);
@@ -130,6 +138,23 @@ impl World {
         if again {
             self.turn();
         }
+    }
+
+    /// Ends a connection because the sender wants it: what is under way fails.
+    fn disconnect(&mut self, node: i32) {
+        self.disconnects.push(node);
+        let now = self.now();
+        let (lost, kept) = std::mem::take(&mut self.requests)
+            .into_iter()
+            .partition(|(other, _)| *other == node);
+        self.requests = kept;
+        let lost: VecDeque<(i32, Request)> = lost;
+        for (_, request) in lost {
+            self.sender
+                .handle_failed(node, request.id, "closed by this client", true, now);
+        }
+        self.sender
+            .handle_disconnected(node, "closed by this client", now);
     }
 
     pub(crate) fn ready(&mut self, node: i32) {
