@@ -3,10 +3,12 @@
 mod callbacks;
 mod exactly_once;
 mod faults;
+mod hostile_network;
 mod life;
 mod metrics;
 #[cfg(all(feature = "oauth", feature = "tls"))]
 mod oauth;
+mod proxy;
 mod real;
 mod records;
 mod sasl;
