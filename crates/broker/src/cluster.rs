@@ -8,6 +8,7 @@ use crate::fault::{FaultAction, FaultPlan, RequestFacts};
 use crate::group::Groups;
 use crate::node::Node;
 use crate::request::{Held, Outcome, RequestContext};
+use crate::telemetry::Telemetry;
 use crate::timer::{Timer, Timers};
 use crate::topic::Topics;
 use crate::transaction::Transactions;
@@ -110,6 +111,7 @@ pub struct Cluster {
     ready: VecDeque<ConnectionId>,
     pub(crate) decompressor: Decompressor,
     pub(crate) random: fastrand::Rng,
+    pub(crate) telemetry: Telemetry,
     /// How much memory the batches of all topics are charged with, in bytes.
     pub(crate) log_bytes: usize,
     /// Where coordinators were moved to by hand: key → broker.
@@ -148,6 +150,7 @@ impl Cluster {
             ready: VecDeque::new(),
             decompressor: Decompressor::new(),
             random,
+            telemetry: Telemetry::new(config.telemetry.clone()),
             log_bytes: 0,
             moved_coordinators: BTreeMap::new(),
             next_connection: 0,
@@ -350,7 +353,8 @@ impl Cluster {
         if let Some(objection) = self.sasl_objection(id, api) {
             return self.close(id, objection);
         }
-        if !versions::is_supported(self.config.pose, api, context.version) && api != ApiKey::API_VERSIONS {
+        let is_spoken = versions::is_supported(self.config.pose, api, context.version) && self.offers(api);
+        if !is_spoken && api != ApiKey::API_VERSIONS {
             // As a broker does: only ApiVersions has an answer to a version that is not spoken (KIP-511).
             return self.close(id, "the API or its version is not supported");
         }

@@ -1,6 +1,7 @@
 //! What a cluster is made of: brokers, topics, limits and the defaults that a real broker has.
 
 use crate::sasl::SaslOptions;
+use crate::telemetry::TelemetryOptions;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -251,6 +252,8 @@ pub struct ClusterConfig {
     pub connections_max_idle: Option<Duration>,
     /// Who may connect; `None` lets everybody in, as a listener without SASL does.
     pub sasl: Option<SaslOptions>,
+    /// What clients are asked to tell of themselves; `None` does not even offer it, as a broker without a reporter.
+    pub telemetry: Option<TelemetryOptions>,
     /// Bounds that hold whatever clients send.
     pub limits: Limits,
     /// Decides ids that a real cluster draws at random: cluster, topics and members. The same seed and the same inputs
@@ -283,6 +286,7 @@ impl Default for ClusterConfig {
             connections_max_idle: None,
             limits: Limits::default(),
             sasl: None,
+            telemetry: None,
             seed: 0,
         }
     }

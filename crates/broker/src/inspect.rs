@@ -2,8 +2,11 @@
 
 use crate::cluster::Cluster;
 use crate::control::Unknown;
+use crate::telemetry::{TelemetryOptions, TelemetryPush};
 use crate::topic::Partition;
+use crate::versions;
 use bytes::Bytes;
+use ottla_protocol::ApiKey;
 use ottla_protocol::records::{Record, RecordBatch};
 use ottla_protocol::wire::Uuid;
 
@@ -52,6 +55,21 @@ pub struct LogBatch {
 const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 impl Cluster {
+    /// Whether the cluster offers this API.
+    pub(crate) fn offers(&self, api: ApiKey) -> bool {
+        !versions::is_telemetry(api) || self.telemetry.options.is_some()
+    }
+
+    /// What clients have told of themselves, oldest first; the last thousand.
+    pub fn telemetry_pushes(&self) -> impl Iterator<Item = &TelemetryPush> {
+        self.telemetry.pushes.iter()
+    }
+
+    /// Asks clients for something else from now on: with their next push they learn that they have to ask what.
+    pub fn subscribe_to_telemetry(&mut self, options: TelemetryOptions) {
+        self.telemetry.subscribe(options);
+    }
+
     /// The names of all topics, in order.
     pub fn topic_names(&self) -> Vec<String> {
         self.topics

@@ -137,6 +137,7 @@ mod request;
 mod sasl;
 #[cfg(feature = "tcp")]
 mod tcp;
+mod telemetry;
 #[cfg(feature = "tcp")]
 mod test_cluster;
 mod timer;
@@ -159,5 +160,6 @@ pub use inspect::{Isolation, LogBatch, PartitionState};
 pub use sasl::{SaslMechanism, SaslOptions};
 #[cfg(feature = "tcp")]
 pub use tcp::{ClusterGuard, ListenOptions, Server};
+pub use telemetry::{TelemetryOptions, TelemetryPush};
 #[cfg(feature = "tcp")]
 pub use test_cluster::{TestCluster, TestClusterBuilder};

@@ -86,6 +86,14 @@ const TABLE: &[Row] = &[
         [None, None, Some((0, 1)), Some((0, 1)), Some((0, 2))],
     ),
     row(
+        ApiKey::GET_TELEMETRY_SUBSCRIPTIONS,
+        [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0))],
+    ),
+    row(
+        ApiKey::PUSH_TELEMETRY,
+        [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0))],
+    ),
+    row(
         ApiKey::DESCRIBE_TOPIC_PARTITIONS,
         [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0))],
     ),
@@ -115,6 +123,11 @@ pub(crate) fn is_supported(pose: Pose, api: ApiKey, version: i16) -> bool {
         .find(|row| row.api == api)
         .and_then(|row| row.ranges[column(pose)]);
     range.is_some_and(|(min, max)| (min..=max).contains(&version))
+}
+
+/// Whether an API is offered only by clusters that want to know their clients' metrics.
+pub(crate) fn is_telemetry(api: ApiKey) -> bool {
+    matches!(api, ApiKey::GET_TELEMETRY_SUBSCRIPTIONS | ApiKey::PUSH_TELEMETRY)
 }
 
 /// The lowest version that is advertised. Brokers from 4.0 advertise Produce from 0, although they refuse what is

@@ -3,8 +3,8 @@
 use crate::config::ConfigError;
 use ottla_protocol::ErrorCode;
 use ottla_sender::{
-    Call, DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TransactionError,
-    TransactionErrorKind, TrySendError,
+    Call, DeliveryFailure, DisconnectClass, FailureKind, Persistence, SendError, TelemetryError,
+    TransactionError, TransactionErrorKind, TrySendError,
 };
 use ottla_serialization::{ErrorKind as SerializeErrorKind, SerializeError};
 use std::fmt;
@@ -22,6 +22,7 @@ enum Kind {
     Delivery(DeliveryFailure),
     Transaction(TransactionError),
     Serialize(SerializeError),
+    Telemetry(TelemetryError),
     /// A serializer has to ask somebody first.
     NotReady,
 }
@@ -59,6 +60,7 @@ impl Error {
             Kind::Config(_) | Kind::Start(_) => false,
             Kind::Serialize(error) => error.is_retriable(),
             Kind::NotReady => true,
+            Kind::Telemetry(error) => matches!(error, TelemetryError::TimedOut { .. }),
             Kind::Send(SendError::Transaction(error)) => error.is_retriable(),
             Kind::Send(error) => {
                 matches!(
@@ -88,6 +90,7 @@ impl Error {
             }
             Kind::Delivery(failure) => failure.kind == FailureKind::Timeout,
             Kind::Serialize(error) => error.kind() == SerializeErrorKind::Timeout,
+            Kind::Telemetry(error) => matches!(error, TelemetryError::TimedOut { .. }),
             Kind::Transaction(error) => matches!(error.kind, TransactionErrorKind::TimedOut { .. }),
             _ => false,
         }
@@ -98,6 +101,7 @@ impl Error {
         match &*self.0 {
             Kind::Send(error) | Kind::WouldWait(TrySendError::Refused(error)) => *error == SendError::Closed,
             Kind::Delivery(failure) => failure.kind == FailureKind::Closed,
+            Kind::Telemetry(error) => *error == TelemetryError::Closed,
             Kind::Transaction(error) => error.kind == TransactionErrorKind::Closed,
             _ => false,
         }
@@ -226,6 +230,7 @@ impl fmt::Display for Error {
             Kind::Delivery(failure) => failure.fmt(f),
             Kind::Transaction(error) => error.fmt(f),
             Kind::Serialize(error) => error.fmt(f),
+            Kind::Telemetry(error) => error.fmt(f),
             Kind::NotReady => f.write_str("what the serializer needs is being fetched; send() waits for it"),
         }
     }
@@ -263,6 +268,12 @@ impl From<TrySendError> for Error {
 impl From<SerializeError> for Error {
     fn from(error: SerializeError) -> Error {
         Error(Box::new(Kind::Serialize(error)))
+    }
+}
+
+impl From<TelemetryError> for Error {
+    fn from(error: TelemetryError) -> Error {
+        Error(Box::new(Kind::Telemetry(error)))
     }
 }
 

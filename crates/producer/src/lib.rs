@@ -26,6 +26,7 @@ pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};
 #[cfg(any(feature = "oauth", feature = "schema-registry"))]
 pub use ottla_network::http;
 pub use ottla_protocol::ErrorCode;
+pub use ottla_protocol::wire::Uuid;
 pub use ottla_sender::{GroupMetadata, GroupOffset, PartitionInfo, Persistence, RecordMetadata};
 pub use ottla_serialization as serialization;
 pub use producer::{Producer, ProducerBuilder};

@@ -16,6 +16,7 @@ use ottla_accumulator::AccumulatorConfig;
 use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
 use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
+use ottla_protocol::wire::Uuid;
 use ottla_sender::{Acks, Address, Handle, PartitionInfo, Sealer, Sender, SenderConfig, TransactionConfig};
 use ottla_time::Clock;
 use std::path::Path;
@@ -203,6 +204,13 @@ impl Producer {
     /// ```
     pub fn metrics(&self) -> Vec<Metric> {
         self.inner.handle.metrics()
+    }
+
+    /// The name that the cluster has given this client for its metrics (KIP-714), as Java's `clientInstanceId`: 16 bytes
+    /// that `Uuid` prints as brokers do. Waits up to `timeout` for it; a cluster whose operators want no clients' metrics
+    /// gives none.
+    pub async fn client_instance_id(&self, timeout: Duration) -> Result<Uuid, Error> {
+        Ok(self.inner.handle.client_instance_id(timeout).await?)
     }
 
     /// Bytes of `buffer.memory` that records hold now.
@@ -465,6 +473,7 @@ fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
             transaction_timeout: config.transaction_timeout(),
             retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
         }),
+        telemetry: config.enable_metrics_push(),
         metrics,
         codec: config.codec(),
         first_sequence: 0,

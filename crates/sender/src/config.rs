@@ -79,6 +79,8 @@ pub struct SenderConfig {
     /// `transactional.id` and what goes with it: every record is sent in a transaction. Needs
     /// [`SenderConfig::idempotent`].
     pub transactions: Option<TransactionConfig>,
+    /// `enable.metrics.push`: whether brokers are asked which metrics their operators want, and told them (KIP-714).
+    pub telemetry: bool,
     /// What counts what the sender does.
     pub metrics: Arc<Metrics>,
     /// `compression.type` and the codec's level. With one, batches go through [`Action::Seal`](crate::Action::Seal).
@@ -109,6 +111,7 @@ impl Default for SenderConfig {
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
             transactions: None,
+            telemetry: false,
             metrics: Arc::default(),
             codec: Codec::new(Compression::None),
             first_sequence: 0,

@@ -8,11 +8,12 @@ pub use attempt::Attempt;
 use crate::shared::{Command, Shared};
 use crate::topic::{Layout, PartitionInfo, Topic};
 use crate::waits::Deadline;
-use crate::{SendError, Timed, TrySendError};
+use crate::{SendError, TelemetryError, Timed, TrySendError};
 use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
 use ottla_metrics::{ClientSensor, Metric};
 use ottla_partitioning::{Charge, Choice, Headers, RecordView};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
+use ottla_protocol::wire::Uuid;
 use ottla_time::Time;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -193,7 +194,28 @@ impl Handle {
 
     /// All metrics as they are now.
     pub fn metrics(&self) -> Vec<Metric> {
-        self.shared.snapshot()
+        self.shared.snapshot(self.shared.clock.now())
+    }
+
+    /// The name that the cluster has given this client for its metrics (KIP-714). Waits for it up to `timeout`.
+    pub async fn client_instance_id(&self, timeout: Duration) -> Result<Uuid, TelemetryError> {
+        if !self.shared.config.telemetry {
+            return Err(TelemetryError::Disabled);
+        }
+        let until = self.shared.clock.now() + timeout;
+        let deadline = Deadline::new(Arc::clone(&self.shared.waits), until);
+        poll_fn(|cx| {
+            if let Some(id) = self.shared.instance.poll(cx) {
+                return Poll::Ready(Ok(id));
+            }
+            self.poll_deadline(&deadline, cx).map(|error| {
+                Err(match error {
+                    Some(_) => TelemetryError::Closed,
+                    None => TelemetryError::TimedOut { waited: timeout },
+                })
+            })
+        })
+        .await
     }
 
     /// Measures the time until what comes back is dropped, for a sensor of nanoseconds.

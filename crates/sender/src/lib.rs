@@ -63,6 +63,7 @@ mod partition;
 mod produce;
 mod sender;
 mod shared;
+mod telemetry;
 mod timers;
 mod topic;
 mod transactions;
@@ -85,5 +86,6 @@ pub use ottla_transactions::{
     TransactionErrorKind,
 };
 pub use sender::Sender;
+pub use telemetry::TelemetryError;
 pub use topic::{PartitionInfo, Topic};
 pub use wakeup::Wakeup;

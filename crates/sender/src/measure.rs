@@ -45,8 +45,7 @@ impl fmt::Debug for Timed {
 
 impl Shared {
     /// All metrics now.
-    pub(crate) fn snapshot(&self) -> Vec<Metric> {
-        let now = self.clock.now();
+    pub(crate) fn snapshot(&self, now: Time) -> Vec<Metric> {
         self.measure_failed(now);
         let (metrics, memory) = (&self.config.metrics, self.accumulator.memory());
         let available = memory.limit().saturating_sub(memory.used());

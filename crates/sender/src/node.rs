@@ -40,6 +40,8 @@ pub(crate) struct Versions {
     pub(crate) produce: Option<i16>,
     pub(crate) metadata: Option<i16>,
     pub(crate) init_producer_id: Option<i16>,
+    /// Whether it takes metrics (KIP-714).
+    pub(crate) telemetry: bool,
 }
 
 #[derive(Debug)]

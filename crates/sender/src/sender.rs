@@ -7,6 +7,7 @@ mod measure;
 mod metadata;
 mod outcome;
 mod rebootstrap;
+mod telemetry;
 mod transaction;
 
 use crate::metadata::{Metadata, TopicState};
@@ -18,6 +19,7 @@ use crate::topic::Refusal;
 use crate::{Action, ApiRange, Disconnect, DisconnectClass, Handle, Sealed, SenderConfig, Wakeup};
 use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Sealer};
 use ottla_partitioning::{LoadTable, Partitioner};
+use ottla_protocol::ApiKey;
 use ottla_protocol::compression::Compression;
 use ottla_time::{Clock, ExponentialBackoff, Time, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,6 +54,7 @@ pub struct Sender {
     load_table: LoadTable,
     producer_id: identity::ProducerId,
     transaction: transaction::TransactionProgress,
+    telemetry: telemetry::Telemetry,
     random: fastrand::Rng,
     sealer: Sealer,
     /// The deadline of a close.
@@ -81,6 +84,10 @@ enum InFlight {
     Transaction {
         node: i32,
     },
+    Telemetry {
+        node: i32,
+        api: ApiKey,
+    },
 }
 
 impl Sender {
@@ -99,6 +106,12 @@ impl Sender {
             .zip(&config.bootstrap)
             .map(|(id, address): (i32, _)| (-id, Node::new(address.clone())));
         let nodes = bootstrap.collect();
+        let transactional_id = config.transactions.as_ref();
+        let telemetry = telemetry::Telemetry::new(
+            config.telemetry,
+            clock.wall_ms(),
+            transactional_id.map(|transactions| transactions.transactional_id.as_str()),
+        );
         let shared = Shared::new(config, Accumulator::new(accumulator), clock, partitioner, seed);
         let shared = Arc::new(shared);
         // The codec "none" is always there.
@@ -124,6 +137,7 @@ impl Sender {
             load_table: LoadTable::new(),
             producer_id: identity::ProducerId::default(),
             transaction: transaction::TransactionProgress::default(),
+            telemetry,
             random: fastrand::Rng::with_seed(seed),
             sealer,
             closing: None,
@@ -166,6 +180,7 @@ impl Sender {
         self.refresh_producer_id(now);
         self.turn_transactions(now);
         self.dispatch(now);
+        self.turn_telemetry(now);
         self.weigh_loads(now);
         self.shared.measure_failed(now);
         self.finish_if_done(now);
@@ -186,7 +201,10 @@ impl Sender {
             .due(self.shared.config.metadata_max_age)
             .filter(|_| !self.metadata_blocked);
         // Time::ZERO is "not throttled": then it is not time that the node, or what asks it, waits for.
-        let asks = self.metadata_blocked || self.producer_id_blocked() || self.transaction_blocked();
+        let asks = self.metadata_blocked
+            || self.producer_id_blocked()
+            || self.transaction_blocked()
+            || self.telemetry_blocked();
         let in_flight_max = self.shared.config.max_in_flight;
         let waits_for_time = |node: &&Node| {
             let sends = !node.ready.is_empty() && node.in_flight < in_flight_max;
@@ -202,6 +220,7 @@ impl Sender {
             self.timers.next(),
             self.producer_id_timeout(),
             self.transaction_timeout(),
+            self.telemetry.timeout(),
             metadata,
             self.rebootstrap_due(),
             throttled,
@@ -541,6 +560,8 @@ impl Sender {
                 return;
             }
             self.fail_everything();
+        } else if self.says_goodbye(deadline, now) {
+            return;
         }
         self.finished = true;
         self.shared.finish();

@@ -1,5 +1,6 @@
 //! What the sending threads and the sender share.
 
+use crate::telemetry::Instance;
 use crate::transactions::Transactions;
 use crate::waits::Waits;
 use crate::{SenderConfig, Topic, Wakeup};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) waits: Arc<Waits>,
     /// Set if the producer is transactional.
     pub(crate) transactions: Option<Arc<Transactions>>,
+    /// The name that brokers give this client.
+    pub(crate) instance: Instance,
     topics: ArcSwap<TopicMap>,
     /// Held while a topic is added; seeds each topic's random choices.
     adding: Mutex<fastrand::Rng>,
@@ -67,6 +70,7 @@ impl Shared {
             wakeup: Wakeup::default(),
             waits: Arc::default(),
             transactions,
+            instance: Instance::default(),
             topics: ArcSwap::from_pointee(TopicMap::with_hasher(foldhash::fast::FixedState::with_seed(seed))),
             adding: Mutex::new(fastrand::Rng::with_seed(seed)),
             commands: Mutex::default(),

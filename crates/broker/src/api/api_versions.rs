@@ -59,7 +59,10 @@ impl Cluster {
         let told = |min: i16| context.version >= 4 || min > 0;
         ApiVersionsResponse {
             error_code: code(context.told(ErrorCode::NONE)),
-            api_keys: versions::supported(pose).map(describe).collect(),
+            api_keys: versions::supported(pose)
+                .filter(|&(api, ..)| self.offers(api))
+                .map(describe)
+                .collect(),
             throttle_time_ms: context.throttle_ms(),
             supported_features: features
                 .iter()

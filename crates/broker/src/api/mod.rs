@@ -9,6 +9,7 @@ mod metadata;
 mod named;
 mod offsets;
 mod produce;
+mod telemetry;
 mod topics;
 mod transaction;
 
@@ -83,6 +84,8 @@ macro_rules! for_each_api {
             DESCRIBE_PRODUCERS: messages::DescribeProducersRequest => describe_producers,
             DESCRIBE_TRANSACTIONS: messages::DescribeTransactionsRequest => describe_transactions,
             LIST_TRANSACTIONS: messages::ListTransactionsRequest => list_transactions,
+            GET_TELEMETRY_SUBSCRIPTIONS: messages::GetTelemetrySubscriptionsRequest => get_telemetry_subscriptions,
+            PUSH_TELEMETRY: messages::PushTelemetryRequest => push_telemetry,
             DESCRIBE_TOPIC_PARTITIONS: messages::DescribeTopicPartitionsRequest => describe_topic_partitions,
         }
     };

@@ -87,7 +87,7 @@ pub static DEFINITIONS: &[Definition] = &[
     key("enable.idempotence", Boolean, Is("true"), Low, Any, Used,
         "Each record is in the log once and in order, whatever is retried. Needs `acks=all`, `retries` above 0 and at \
          most 5 requests in flight."),
-    key("enable.metrics.push", Boolean, Is("true"), Low, Any, Partly(&["false"]),
+    key("enable.metrics.push", Boolean, Is("true"), Low, Any, Used,
         "Lets the cluster's operators subscribe to this client's metrics (KIP-714)."),
     key("interceptor.classes", List, Is(""), Low, Any,
         JavaCode("an interceptor is Java code that may change every record; here interceptors are given to the builder"),

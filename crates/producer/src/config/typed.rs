@@ -65,6 +65,8 @@ config! {
     delivery_timeout: Duration = |settings| settings.millis("delivery.timeout.ms");
     /// Whether batches carry a producer id and sequences (`enable.idempotence`, and no other key in its way).
     enable_idempotence: bool = rules::idempotence_in_effect;
+    /// Whether brokers are told the metrics that they subscribe to (`enable.metrics.push`).
+    enable_metrics_push: bool = |settings| settings.boolean("enable.metrics.push");
     /// How long a batch that is not full waits for more (`linger.ms`), at most 2³¹ − 1 ms as in Java.
     linger: Duration = |settings| settings.millis("linger.ms").min(MILLIS_MAX);
     /// How long `send` may wait for metadata and memory (`max.block.ms`).

@@ -22,6 +22,7 @@ pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions 
         produce: None,
         metadata: None,
         init_producer_id: None,
+        telemetry: false,
     };
     for range in ranges {
         let highest = |(min, max): (i16, i16)| {
@@ -34,6 +35,9 @@ pub(super) fn negotiate(ranges: impl IntoIterator<Item = ApiRange>) -> Versions 
             versions.metadata = highest(METADATA_VERSIONS);
         } else if range.key == ApiKey::INIT_PRODUCER_ID.0 {
             versions.init_producer_id = highest(INIT_PRODUCER_ID_VERSIONS);
+        } else if range.key == ApiKey::PUSH_TELEMETRY.0 {
+            // Brokers offer both of its APIs or none, and there is one version of each.
+            versions.telemetry = highest((0, 0)).is_some();
         }
     }
     versions

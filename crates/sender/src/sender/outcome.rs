@@ -35,6 +35,7 @@ impl Sender {
             InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
             InFlight::ProducerId { version, .. } => self.handle_producer_id(version, &body, now),
             InFlight::Transaction { .. } => self.handle_transaction_answer(node, &body, now),
+            InFlight::Telemetry { api, .. } => self.handle_telemetry(node, api, &body, now),
             InFlight::Produce {
                 version,
                 sent,
@@ -75,6 +76,7 @@ impl Sender {
             InFlight::Metadata { .. } => self.metadata_failed(now),
             InFlight::ProducerId { .. } => self.producer_id_failed(now),
             InFlight::Transaction { .. } => self.handle_transaction_failed(now),
+            InFlight::Telemetry { .. } => self.telemetry_failed(written, now),
             InFlight::Produce { batches, .. } => self.no_answer(id, batches, &error.into(), written, now),
         }
     }
@@ -84,7 +86,8 @@ impl Sender {
         let (InFlight::Produce { node: sent_to, .. }
         | InFlight::Metadata { node: sent_to, .. }
         | InFlight::ProducerId { node: sent_to, .. }
-        | InFlight::Transaction { node: sent_to }) = &request;
+        | InFlight::Transaction { node: sent_to }
+        | InFlight::Telemetry { node: sent_to, .. }) = &request;
         debug_assert_eq!(*sent_to, node, "request {id} came back from another node");
         if let Some(node) = self.nodes.get_mut(sent_to) {
             node.in_flight = node.in_flight.saturating_sub(1);

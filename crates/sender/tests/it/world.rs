@@ -170,6 +170,8 @@ impl World {
             range(ApiKey::FIND_COORDINATOR, 6),
             range(ApiKey::ADD_PARTITIONS_TO_TXN, 5),
             range(ApiKey::END_TXN, 5),
+            range(ApiKey::GET_TELEMETRY_SUBSCRIPTIONS, 0),
+            range(ApiKey::PUSH_TELEMETRY, 0),
         ];
         self.sender.handle_ready(node, versions, self.now());
     }
