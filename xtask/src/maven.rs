@@ -47,6 +47,8 @@ pub(crate) struct Library {
     logging: PathBuf,
     /// Kafka's version.
     pub(crate) version: String,
+    /// Classes of ours that its brokers need.
+    classes: Option<PathBuf>,
 }
 
 impl Library {
@@ -55,6 +57,15 @@ impl Library {
             lib: folder.join("lib"),
             logging: folder.join("logging"),
             version: version.to_owned(),
+            classes: None,
+        }
+    }
+
+    /// The same with classes of ours for its brokers.
+    pub(crate) fn with_classes(self, classes: PathBuf) -> Self {
+        Self {
+            classes: Some(classes),
+            ..self
         }
     }
 
@@ -71,6 +82,8 @@ impl Library {
                 jars.push(jar.to_string_lossy().into_owned());
             }
         }
+        let classes = self.classes.iter();
+        jars.extend(classes.map(|folder| folder.to_string_lossy().into_owned()));
         Ok(jars.join(":"))
     }
 

@@ -24,6 +24,9 @@ pub(crate) const LIBRARY_VARIABLE: &str = "OTTLA_KAFKA_LIB";
 /// The bootstrap address of a real Kafka, for tests that need one.
 pub(crate) const BOOTSTRAP_VARIABLE: &str = "OTTLA_KAFKA_BOOTSTRAP";
 
+/// The folder into which that Kafka writes what clients tell of themselves (KIP-714).
+pub(crate) const TELEMETRY_VARIABLE: &str = "OTTLA_KAFKA_TELEMETRY";
+
 /// What a test prints, as the start of a line, when it cannot run here. libtest has no word for it and calls it passed.
 const SKIPPED: &str = "SKIPPED: ";
 
@@ -84,9 +87,13 @@ fn all() -> anyhow::Result<Counter> {
             tests
                 .env(LIBRARY_VARIABLE, &cluster.library().lib)
                 .env(BOOTSTRAP_VARIABLE, cluster.bootstrap());
+            match cluster.telemetry() {
+                Some(folder) => tests.env(TELEMETRY_VARIABLE, folder),
+                None => tests.env_remove(TELEMETRY_VARIABLE),
+            };
         }
         None => {
-            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE] {
+            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE, TELEMETRY_VARIABLE] {
                 tests.env_remove(variable);
             }
         }
@@ -133,6 +140,8 @@ fn real_kafka() -> anyhow::Result<Option<Cluster>> {
             let options = kafka::Options {
                 tls: true,
                 sasl: true,
+                // It takes a compiler, and not only a Java.
+                telemetry: kafka::telemetry::is_possible() || project::in_ci(),
                 ..kafka::Options::default()
             };
             return Cluster::start(&options).map(Some);

@@ -15,7 +15,7 @@ use super::listeners::{self, Listener};
 use super::node::{self, Node};
 use super::properties::{self, Ports};
 use super::stores::Stores;
-use super::{clients, java, ports, probe};
+use super::{clients, java, ports, probe, telemetry};
 use crate::maven::{self, Library};
 use crate::project;
 
@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) tls: bool,
     /// Whether there are listeners with SASL.
     pub(crate) sasl: bool,
+    /// Whether the brokers take what clients tell of themselves (KIP-714), and write it into files.
+    pub(crate) telemetry: bool,
     /// More settings of the brokers.
     pub(crate) settings: Vec<(String, String)>,
     /// Levels of features other than the version's own, as `name=level`.
@@ -58,6 +60,7 @@ impl Default for Options {
             folder: None,
             tls: false,
             sasl: false,
+            telemetry: false,
             settings: Vec::new(),
             features: Vec::new(),
         }
@@ -71,6 +74,7 @@ pub(crate) struct Cluster {
     library: Library,
     folder: PathBuf,
     listeners: Vec<Listener>,
+    telemetry: bool,
     /// Removed with the cluster; absent when the caller chose the folder.
     own_folder: Option<PathBuf>,
 }
@@ -114,6 +118,11 @@ impl Cluster {
     /// The folder with a `.properties` file for each way in, if there are other listeners than the plain one.
     pub(crate) fn clients(&self) -> Option<PathBuf> {
         (!self.listeners.is_empty()).then(|| clients::folder(&self.folder))
+    }
+
+    /// The folder into which the brokers write what clients tell of themselves, if they do.
+    pub(crate) fn telemetry(&self) -> Option<PathBuf> {
+        self.telemetry.then(|| telemetry::folder(&self.folder))
     }
 
     /// The jars that the brokers run from.
@@ -211,16 +220,18 @@ impl Cluster {
             let bootstrap = |listener| addresses(ports.iter().map(|ports| ports.of(listener)));
             clients::write(&clients::folder(folder), &listeners, stores.as_ref(), bootstrap)?;
         }
+        let mut settings = options.settings.clone();
+        let mut library = library;
+        if options.telemetry {
+            settings.extend(telemetry::settings(folder));
+            library = library
+                .clone()
+                .with_classes(telemetry::compile(&library, folder)?);
+        }
         let mut nodes = Vec::with_capacity(count);
         for id in 1..=count {
             let of_node = node_folder(folder, id);
-            let properties = properties::node(
-                id,
-                &ports,
-                &of_node.join("data"),
-                stores.as_ref(),
-                &options.settings,
-            );
+            let properties = properties::node(id, &ports, &of_node.join("data"), stores.as_ref(), &settings);
             nodes.push(Node::create(
                 id,
                 ports[id - 1].clone(),
@@ -235,6 +246,7 @@ impl Cluster {
             library,
             folder: folder.to_path_buf(),
             listeners,
+            telemetry: options.telemetry,
             own_folder,
         })
     }

@@ -18,6 +18,7 @@ mod ports;
 mod probe;
 mod properties;
 mod stores;
+pub(crate) mod telemetry;
 
 /// What to do with the cluster.
 #[derive(Debug, clap::Subcommand)]
@@ -58,6 +59,9 @@ pub(crate) struct UpArguments {
     /// OAUTHBEARER (unsecured), for the user alice with the password alice-secret.
     #[arg(long)]
     sasl: bool,
+    /// Take what clients tell of themselves (KIP-714), and write it into the folder that is printed.
+    #[arg(long)]
+    telemetry: bool,
     /// A setting of the brokers, as `key=value`; wins over the others.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -82,6 +86,7 @@ fn up(arguments: UpArguments) -> anyhow::Result<()> {
         folder: Some(folder(arguments.dir)?),
         tls: arguments.tls,
         sasl: arguments.sasl,
+        telemetry: arguments.telemetry,
         settings: arguments.settings,
         features: arguments.features,
     };
@@ -91,6 +96,9 @@ fn up(arguments: UpArguments) -> anyhow::Result<()> {
     }
     if let Some(clients) = cluster.clients() {
         println!("clients {}", clients.display());
+    }
+    if let Some(telemetry) = cluster.telemetry() {
+        println!("telemetry {}", telemetry.display());
     }
     let bootstrap = cluster.bootstrap();
     cluster.detach();

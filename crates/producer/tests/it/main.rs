@@ -15,6 +15,7 @@ mod sasl;
 mod settings;
 mod shapes;
 mod support;
+mod telemetry;
 mod transactions;
 mod typed;
 #[cfg(feature = "tls")]

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The broker's address and the folder of Kafka's jars; `None`, said loudly, where one is missing, and never with `CI`
 /// set.
-fn kafka() -> Option<(String, String)> {
+pub(crate) fn kafka() -> Option<(String, String)> {
     let found = |name| std::env::var(name).ok();
     let both = found("OTTLA_KAFKA_BOOTSTRAP").zip(found("OTTLA_KAFKA_LIB"));
     if both.is_none() {
@@ -22,14 +22,14 @@ fn kafka() -> Option<(String, String)> {
 }
 
 /// A name that no other test and no other run has.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = now.expect("after 1970").as_nanos();
     format!("ottla-{name}-{}-{nanos}", std::process::id())
 }
 
 /// What one of Kafka's tools prints.
-fn java(library: &str, class: &str, arguments: &[&str]) -> String {
+pub(crate) fn java(library: &str, class: &str, arguments: &[&str]) -> String {
     let output = Command::new("java")
         .args(["-Xmx256m", "-cp", &format!("{library}/*"), class])
         .args(arguments)
