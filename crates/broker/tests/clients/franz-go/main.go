@@ -72,31 +72,29 @@ func newClient(servers []string, options ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // One transaction that is committed, and one that is aborted.
+//
+// Each by a client of its own: franz-go 1.20.7 reads its producer epoch before it gathers the records of a request, and
+// where the scheduler stops it in between, records of a second transaction go out under the epoch of the first.
 func transactions(ctx context.Context, servers []string) error {
+	if err := transaction(ctx, servers, batch(transactional, 0, committed), kgo.TryCommit); err != nil {
+		return err
+	}
+	return transaction(ctx, servers, batch(transactional, committed, aborted), kgo.TryAbort)
+}
+
+func transaction(ctx context.Context, servers []string, records []*kgo.Record, end kgo.TransactionEndTry) error {
 	client, err := newClient(servers, kgo.TransactionalID("franz-go"))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	for _, transaction := range []struct {
-		from, count int
-		end         kgo.TransactionEndTry
-	}{
-		{0, committed, kgo.TryCommit},
-		{committed, aborted, kgo.TryAbort},
-	} {
-		if err := client.BeginTransaction(); err != nil {
-			return err
-		}
-		sent := client.ProduceSync(ctx, batch(transactional, transaction.from, transaction.count)...)
-		if err := sent.FirstErr(); err != nil {
-			return err
-		}
-		if err := client.EndTransaction(ctx, transaction.end); err != nil {
-			return err
-		}
+	if err := client.BeginTransaction(); err != nil {
+		return err
 	}
-	return nil
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return err
+	}
+	return client.EndTransaction(ctx, end)
 }
 
 // A group reads everything that is committed, and commits how far it came.
