@@ -92,7 +92,7 @@ impl World {
                 0..=3 => self.append(partition, input)?,
                 4 => self.take(partition),
                 5 => self.acknowledge(usize::from(u8::arbitrary(input)?)),
-                6 => self.split(usize::from(u8::arbitrary(input)?), input.int_in_range(1..=2_000)?),
+                6 => self.split(usize::from(u8::arbitrary(input)?)),
                 7 => self.fail(usize::from(u8::arbitrary(input)?)),
                 8 => {
                     let wait = self.accumulator.flushes().begin();
@@ -234,26 +234,32 @@ impl World {
         flying.written = None;
     }
 
-    fn split(&mut self, at: usize, batch_size: usize) {
+    fn split(&mut self, at: usize) {
         let Some(mut flying) = self.take_flying(at) else {
             return;
         };
         let ratio = self.partitions[flying.partition].compression_ratio();
-        let parts = self
-            .sealer
-            .split(&flying.batch, batch_size, ratio, &self.accumulator);
-        let Some(parts) = parts else {
-            assert_eq!(flying.records.len(), 1, "only a single record cannot be split");
-            flying.batch.fail(failure());
-            return;
+        let before = self.accumulator.memory().used();
+        let parts = match self.sealer.split(flying.batch, ratio, &self.accumulator) {
+            Ok(parts) => parts,
+            Err(batch) => {
+                assert_eq!(flying.records.len(), 1, "only a single record cannot be split");
+                batch.fail(failure());
+                return;
+            }
         };
-        assert!(parts.len() > 1);
         let partition = flying.partition;
-        for (count, part) in parts {
-            let records = flying.records.drain(..count as usize).collect();
-            self.fly(partition, part.expect("the codec works"), records);
+        for part in parts {
+            let records: Vec<_> = flying.records.drain(..part.record_count as usize).collect();
+            assert!(!records.is_empty());
+            self.fly(partition, part.batch.expect("the codec works"), records);
         }
         assert!(flying.records.is_empty());
+        let after = self.accumulator.memory().used();
+        assert!(
+            flying.written.is_some() || after <= before + 1_024,
+            "{before} bytes became {after}"
+        );
     }
 
     fn fail(&mut self, at: usize) {

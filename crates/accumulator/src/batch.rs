@@ -13,13 +13,13 @@ use crate::flush::FlushTicket;
 use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
 use crate::partition::{CompressionRatio, Record};
 use crate::payload::ChunkChain;
-use crate::split;
+use crate::split::{self, ExactBytes, Half, PART_STATE_BYTES};
 use bytes::Bytes;
 use ottla_protocol::compression::{Codec, CompressError, Compression, Compressor};
 use ottla_protocol::records::{
     Attributes, BATCH_HEADER_SIZE, BatchHeader, RecordRef, RecordSize, crc32c_append,
 };
-use ottla_time::Time;
+use ottla_time::{Time, mutant};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ fn outcomes_step(record_count: u32) -> u32 {
 /// What a batch carries through all its states.
 pub(crate) struct Core {
     pub(crate) completion: Arc<Completion>,
+    /// The index of its first record in the completion, if it is a part of a batch that was split.
+    part_from: Option<u32>,
     pub(crate) created: Time,
     pub(crate) record_count: u32,
     /// How many outcomes are paid for in `state`.
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     /// Bytes of the largest record.
     record_len_max: usize,
     ticket: FlushTicket,
+    /// Whether its records are resolved by others, the parts that it was split into.
+    retired: bool,
     /// [`BATCH_STATE_BYTES`]; what else the batch needs is charged to the same account.
     pub(crate) state: Reservation,
 }
@@ -66,11 +70,13 @@ impl Core {
             Outcome::Acked { .. } | Outcome::Split(_) => None,
         };
         // Before anybody is woken who looks at the metrics next. Only the batch's holder completes it, once.
-        if failure.is_some() && !self.completion.is_complete() {
-            let (topic, _) = self.completion.place();
-            self.ticket.count_failed(topic, self.record_count);
+        if failure.is_some() && !self.is_resolved() {
+            self.ticket.count_failed(self.completion.topic(), self.record_count);
         }
-        let first = self.completion.complete(outcome);
+        let first = match self.part_from {
+            None => self.completion.complete(outcome),
+            Some(from) => self.completion.complete_part(from, self.record_count, outcome),
+        };
         if let Some(failure) = failure.filter(|_| first) {
             self.ticket.failed(failure);
         }
@@ -82,10 +88,46 @@ impl Core {
     pub(crate) fn generation(&self) -> u64 {
         self.ticket.generation()
     }
+
+    fn is_resolved(&self) -> bool {
+        self.completion.is_resolved(self.part_from.unwrap_or(0))
+    }
+
+    /// The core of a part that begins at `from`.
+    fn part(&self, from: u32, half: &Half, accumulator: &Accumulator) -> Core {
+        let flushes = accumulator.flushes();
+        // The whole's own ticket keeps its generation, unless it is resolved already: then nobody waits for it.
+        let ticket = flushes
+            .ticket_in(self.generation())
+            .filter(|_| !mutant!("flush misses the parts of a split"))
+            .unwrap_or_else(|| flushes.ticket());
+        let permits = PART_STATE_BYTES + half.record_count as usize * OUTCOME_BYTES;
+        Core {
+            completion: Arc::clone(&self.completion),
+            part_from: Some(from),
+            created: self.created,
+            record_count: half.record_count,
+            outcomes_paid: half.record_count,
+            base_timestamp_ms: half.base_timestamp_ms,
+            max_timestamp_ms: half.max_timestamp_ms,
+            record_len_max: half.record_len_max,
+            ticket,
+            retired: false,
+            state: self.state.reserve_regardless(permits),
+        }
+    }
+
+    /// Others resolve its records.
+    fn retire(&mut self) {
+        self.retired = true;
+    }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
+        if self.retired {
+            return;
+        }
         let lost = DeliveryFailure::new(FailureKind::Internal, Persistence::PossiblyPersisted);
         // A no-op unless the batch was lost on its way, which only a defect can do.
         self.complete(Outcome::Failed(lost));
@@ -118,6 +160,7 @@ impl OpenBatch {
     ) -> OpenBatch {
         let core = Core {
             completion,
+            part_from: None,
             created,
             record_count: 0,
             outcomes_paid: OUTCOMES_STEP_MIN,
@@ -125,6 +168,7 @@ impl OpenBatch {
             max_timestamp_ms: base_timestamp_ms,
             record_len_max: 0,
             ticket,
+            retired: false,
             state,
         };
         OpenBatch {
@@ -179,11 +223,6 @@ impl OpenBatch {
         &self.chain
     }
 
-    /// Where the batch's memory is charged.
-    pub(crate) fn account(&self) -> &Reservation {
-        &self.core.state
-    }
-
     /// Writes a record of exactly `size` bytes; the room is there, in the chain or in `spare`.
     #[inline]
     pub(crate) fn push(
@@ -208,14 +247,6 @@ impl OpenBatch {
             size_or_null(encoded.value),
             timestamp_ms,
         )
-    }
-
-    pub(crate) fn completion(&self) -> &Arc<Completion> {
-        &self.core.completion
-    }
-
-    pub(crate) fn record_count(&self) -> u32 {
-        self.core.record_count
     }
 
     /// Takes no more records.
@@ -274,25 +305,32 @@ impl ClosedBatch {
             match sealer.compress(&chain, &core.state) {
                 Ok(payload) => payload,
                 Err(error) => {
-                    let failure = DeliveryFailure::new(FailureKind::Encode, Persistence::NotPersisted);
-                    core.complete(Outcome::Failed(failure.with_detail(error.to_string())));
+                    core.complete(Outcome::Failed(encode_failure(&error)));
                     return None;
                 }
             }
         };
-        let payload_len: usize = payload.iter().map(Bytes::len).sum();
-        ratio.observe(payload_len, uncompressed_len);
-        let payload_crc = payload.iter().fold(0, |crc, slice| crc32c_append(crc, slice));
-        let compression = sealer.compression();
-        Some(SealedBatch {
+        Some(SealedBatch::new(
             core,
-            compression,
+            sealer.compression(),
             payload,
-            payload_len,
-            payload_crc,
             uncompressed_len,
-        })
+            ratio,
+        ))
     }
+}
+
+fn encode_failure(error: &CompressError) -> DeliveryFailure {
+    DeliveryFailure::new(FailureKind::Encode, Persistence::NotPersisted).with_detail(error.to_string())
+}
+
+/// One of the two parts of a batch that was split.
+#[derive(Debug)]
+pub struct SplitPart {
+    /// How many records it holds.
+    pub record_count: u32,
+    /// `None` if the codec failed on it: its deliveries know it already.
+    pub batch: Option<SealedBatch>,
 }
 
 /// A batch that is being sealed elsewhere.
@@ -334,42 +372,66 @@ impl Sealer {
         batch.into_sealed(self, ratio)
     }
 
-    /// Splits a batch that is too large for the broker into parts of at most half its records' bytes, or of `batch_size`
-    /// if that is less than the whole; none of them is empty. The batch's deliveries follow their records. `None` if it
-    /// holds a single record: then that record is what is too large.
+    /// Splits a batch that is too large for the broker in two: at most half of its records' bytes, and the rest. Neither
+    /// is empty, and either may be split again, so that in the end only a single record can be too large. The batch's
+    /// deliveries stay with their records.
     ///
-    /// Each part comes with the number of its records; `None` is a part that the codec failed on, whose deliveries know.
+    /// The batch comes back as it was if it holds a single record, or is resolved.
     ///
     /// The parts take the place of the batch in its flush, keep its age, and are charged even if there is no memory left:
-    /// waiting for memory here could wait for itself.
+    /// waiting for memory here could wait for itself. They need little more than the batch, whose buffers are given up.
+    /// (Splitting into all the parts at once that may be needed, in the worst case one for each record, would need many
+    /// times as much.)
     pub fn split(
         &mut self,
-        batch: &SealedBatch,
-        batch_size: usize,
+        mut batch: SealedBatch,
         ratio: &CompressionRatio,
         accumulator: &Accumulator,
-    ) -> Option<Vec<(u32, Option<SealedBatch>)>> {
+    ) -> Result<[SplitPart; 2], SealedBatch> {
         if batch.core.record_count < 2 || batch.is_complete() {
-            return None;
+            return Err(batch);
+        }
+        // What we wrote ourselves is readable; if it is not, the batch fails as it would without a split.
+        let Ok(halves) = split::halve(&batch) else {
+            return Err(batch);
+        };
+        if !batch.core.completion.split() {
+            return Err(batch);
         }
         ratio.reset();
-        let len = batch.uncompressed_len;
-        let part_len_max = if batch_size < len { batch_size } else { len / 2 };
-        // What we wrote ourselves is readable; if it is not, the batch fails as it would without a split.
-        let opens = split::regroup(batch, part_len_max, accumulator).ok()?;
-        let mut first = 0;
-        let mut parts = Vec::with_capacity(opens.len());
-        for open in &opens {
-            parts.push((first, Arc::clone(open.completion())));
-            first += open.record_count();
-        }
-        let mut seal = |open: OpenBatch| self.seal(open.close(), ratio);
-        let sealed = opens
-            .into_iter()
-            .map(|open| (open.record_count(), seal(open)))
-            .collect();
-        batch.core.complete(Outcome::Split(parts));
-        Some(sealed)
+        let mut from = batch.core.part_from.unwrap_or(0);
+        let parts = halves.map(|half| {
+            let core = batch.core.part(from, &half, accumulator);
+            let record_count = half.record_count;
+            from += record_count;
+            let batch = self.seal_half(core, half.payload, ratio);
+            SplitPart { record_count, batch }
+        });
+        // The parts resolve its records; it gives back its place and its memory.
+        batch.core.retire();
+        Ok(parts)
+    }
+
+    fn seal_half(&mut self, core: Core, bytes: Vec<u8>, ratio: &CompressionRatio) -> Option<SealedBatch> {
+        let uncompressed_len = bytes.len();
+        let bytes = if self.compression() == Compression::None {
+            bytes
+        } else {
+            self.scratch.clear();
+            if let Err(error) = self.compressor.compress(&[&bytes], &mut self.scratch) {
+                core.complete(Outcome::Failed(encode_failure(&error)));
+                return None;
+            }
+            self.scratch.as_slice().to_vec()
+        };
+        let bytes = Bytes::from_owner(ExactBytes::new(bytes, &core.state));
+        Some(SealedBatch::new(
+            core,
+            self.compression(),
+            SmallVec::from_iter([bytes]),
+            uncompressed_len,
+            ratio,
+        ))
     }
 
     /// Compresses into fresh chunks. Their permits are taken regardless of the limit: the uncompressed chunks come back
@@ -426,6 +488,26 @@ pub struct SealedBatch {
 }
 
 impl SealedBatch {
+    fn new(
+        core: Core,
+        compression: Compression,
+        payload: SmallVec<[Bytes; 2]>,
+        uncompressed_len: usize,
+        ratio: &CompressionRatio,
+    ) -> SealedBatch {
+        let payload_len: usize = payload.iter().map(Bytes::len).sum();
+        ratio.observe(payload_len, uncompressed_len);
+        let payload_crc = payload.iter().fold(0, |crc, slice| crc32c_append(crc, slice));
+        SealedBatch {
+            core,
+            compression,
+            payload,
+            payload_len,
+            payload_crc,
+            uncompressed_len,
+        }
+    }
+
     /// When its first record came: `delivery.timeout.ms` counts from here.
     pub fn created(&self) -> Time {
         self.core.created
@@ -492,18 +574,9 @@ impl SealedBatch {
         glued.into()
     }
 
-    pub(crate) fn completion(&self) -> &Arc<Completion> {
-        &self.core.completion
-    }
-
-    /// Where the batch's memory is charged.
-    pub(crate) fn account(&self) -> &Reservation {
-        &self.core.state
-    }
-
     /// Whether its deliveries are resolved: after an expiry the batch lives on only until its writer is done.
     pub fn is_complete(&self) -> bool {
-        self.core.completion.is_complete()
+        self.core.is_resolved()
     }
 
     /// Resolves all of it as in the log; -1 for an offset or time that the broker did not tell. False if it was

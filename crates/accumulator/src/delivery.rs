@@ -1,11 +1,11 @@
 //! What becomes of a record: one slot in its batch, resolved for the whole batch at once.
 
+use crate::sync::{Mutex, Once};
 use ottla_protocol::ErrorCode;
 use ottla_time::mutant;
-use parking_lot::Mutex;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Whether a record that failed is in the log: what a caller must know before it sends the record again.
@@ -145,7 +145,7 @@ impl RecordMetadata {
     }
 }
 
-/// What a whole batch came to.
+/// What a whole batch, or a part of a split one, came to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// In the log. -1 for an offset or a time that the broker did not tell.
@@ -155,22 +155,72 @@ pub(crate) enum Outcome {
     },
     /// All of it failed, for one reason.
     Failed(DeliveryFailure),
-    /// Too large for the broker: its records went on in these batches, each with the index of its first record.
-    Split(Vec<(u32, Arc<Completion>)>),
     /// Refused because of some of its records (KIP-467): theirs by index, ascending; the others share one failure.
     Rejected {
         culprits: Vec<(u32, DeliveryFailure)>,
         others: DeliveryFailure,
     },
+    /// Too large for the broker: its records went on in parts, which are resolved one by one.
+    Split(Mutex<Vec<PartOutcome>>),
 }
 
-/// The outcome of a batch, and who waits for it.
+/// The outcome of some of a split batch's records.
+#[derive(Debug)]
+pub(crate) struct PartOutcome {
+    /// The first record's index in the whole batch.
+    first: u32,
+    record_count: u32,
+    outcome: Outcome,
+}
+
+impl PartOutcome {
+    fn end(&self) -> u32 {
+        self.first + self.record_count
+    }
+
+    /// Takes in the part that follows, if one outcome can stand for both: of a batch that was split down to single
+    /// records, and acknowledged, one outcome is left.
+    fn join(&mut self, next: &PartOutcome) -> bool {
+        let (
+            Outcome::Acked {
+                base_offset,
+                log_append_time_ms,
+            },
+            Outcome::Acked {
+                base_offset: next_offset,
+                log_append_time_ms: next_time_ms,
+            },
+        ) = (&self.outcome, &next.outcome)
+        else {
+            return false;
+        };
+        let follows = match *base_offset {
+            // Not told for this one, and so for none.
+            ..0 => *next_offset < 0,
+            base => base.checked_add(i64::from(self.record_count)) == Some(*next_offset),
+        };
+        let joins = self.end() == next.first && follows && log_append_time_ms == next_time_ms;
+        if joins {
+            self.record_count += next.record_count;
+        }
+        joins
+    }
+}
+
+/// The place of the part in which the record with this index is, if that is resolved.
+fn part_of(parts: &[PartOutcome], index: u32) -> Option<usize> {
+    let at = parts.partition_point(|part| part.end() <= index);
+    parts.get(at).filter(|part| part.first <= index).map(|_| at)
+}
+
+/// The outcome of a batch, and who waits for it. It stays one when the batch is split: a delivery keeps its place in it.
 #[derive(Debug)]
 pub(crate) struct Completion {
     topic: Arc<str>,
     partition: i32,
-    outcome: OnceLock<Outcome>,
-    /// One entry for each delivery that was polled; a delivery remembers its own, so polling again is O(1).
+    outcome: Once<Outcome>,
+    /// By the index of the record: polling again is O(1), and no delivery has to remember a place of its own. As long as
+    /// the last one that is awaited.
     waiters: Mutex<Vec<Option<Waker>>>,
 }
 
@@ -179,7 +229,7 @@ impl Completion {
         Completion {
             topic,
             partition,
-            outcome: OnceLock::new(),
+            outcome: Once::new(),
             waiters: Mutex::new(Vec::new()),
         }
     }
@@ -190,62 +240,109 @@ impl Completion {
             return false;
         }
         let waiters = std::mem::take(&mut *self.waiters.lock());
-        let mut previous: Option<Waker> = None;
-        for waker in waiters.into_iter().flatten() {
-            // One task that awaits many deliveries in turn needs one wake-up, not thousands.
-            if !previous
-                .as_ref()
-                .is_some_and(|previous| previous.will_wake(&waker))
-                && let Some(previous) = previous.replace(waker)
-            {
-                previous.wake();
-            }
-        }
-        if let Some(last) = previous.filter(|_| !mutant!("delivery resolved and not woken")) {
-            last.wake();
-        }
+        wake_each_once(waiters);
         true
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
-        self.outcome.get().is_some()
+    /// The batch goes on in parts: from now on each is resolved by [`Completion::complete_part`]. False if the batch is
+    /// resolved already; true also if it was split before.
+    pub(crate) fn split(&self) -> bool {
+        let first = self.outcome.set(Outcome::Split(Mutex::default())).is_ok();
+        first || matches!(self.outcome.get(), Some(Outcome::Split(_)))
     }
 
-    /// The topic and the partition.
-    pub(crate) fn place(&self) -> (&Arc<str>, i32) {
-        (&self.topic, self.partition)
-    }
-
-    /// Has the waker woken when the outcome is set; `at` is where this waiter stands. False if it is set already.
-    fn register(&self, at: &mut Option<u32>, waker: &Waker) -> bool {
+    /// [`Completion::complete`] for the records of a part.
+    pub(crate) fn complete_part(&self, first: u32, record_count: u32, outcome: Outcome) -> bool {
+        let Some(Outcome::Split(parts)) = self.outcome.get() else {
+            return false;
+        };
+        {
+            let mut parts = parts.lock();
+            if part_of(&parts, first).is_some() {
+                return false;
+            }
+            let part = PartOutcome {
+                first,
+                record_count,
+                outcome,
+            };
+            let at = parts.partition_point(|other| other.first < first);
+            let joined = at > 0 && parts[at - 1].join(&part);
+            if !joined {
+                parts.insert(at, part);
+            }
+        }
         let mut waiters = self.waiters.lock();
-        // `complete` sets the outcome before it takes the waiters: what is not set here will find this waker.
-        if self.is_complete() {
+        let end = waiters.len().min((first + record_count) as usize);
+        let range = waiters.get_mut(first as usize..end).unwrap_or_default();
+        let woken: Vec<_> = range.iter_mut().map(Option::take).collect();
+        drop(waiters);
+        wake_each_once(woken);
+        true
+    }
+
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// Whether the record with this index is resolved.
+    pub(crate) fn is_resolved(&self, index: u32) -> bool {
+        self.with_outcome(index, |_, _| ()).is_some()
+    }
+
+    /// Calls `look` with the outcome of the record with this index, and its index in what the outcome is of.
+    fn with_outcome<T>(&self, index: u32, look: impl FnOnce(u32, &Outcome) -> T) -> Option<T> {
+        match self.outcome.get()? {
+            Outcome::Split(parts) => {
+                let parts = parts.lock();
+                let part = &parts[part_of(&parts, index)?];
+                Some(look(index - part.first, &part.outcome))
+            }
+            outcome => Some(look(index, outcome)),
+        }
+    }
+
+    /// Has the waker woken when the record with this index is resolved. False if it is already.
+    fn register(&self, index: u32, waker: &Waker) -> bool {
+        let mut waiters = self.waiters.lock();
+        // The outcome is set before the waiters are taken: what is not set here will find this waker.
+        if self.is_resolved(index) {
             return false;
         }
-        match at.and_then(|at| waiters.get_mut(at as usize)) {
-            Some(known) => {
-                let old = known.replace(waker.clone());
-                // Dropped outside the lock: a waker may be the last holder of a task that has deliveries of this batch.
-                drop(waiters);
-                drop(old);
-            }
-            None => {
-                // A batch has fewer than 2^31 records, and each delivery registers once.
-                *at = u32::try_from(waiters.len()).ok();
-                waiters.push(Some(waker.clone()));
-            }
+        let at = index as usize;
+        if at >= waiters.len() {
+            waiters.resize_with(at + 1, || None);
         }
+        let old = waiters[at].replace(waker.clone());
+        // Dropped outside the lock: a waker may be the last holder of a task that has deliveries of this batch.
+        drop(waiters);
+        drop(old);
         true
+    }
+
+    /// Nobody waits for the record any more.
+    fn forget(&self, index: u32) {
+        let waker = self.waiters.lock().get_mut(index as usize).and_then(Option::take);
+        // Outside the lock, as in `register`.
+        drop(waker);
     }
 }
 
-/// The part of a split batch in which the record with this index went on, and its index there.
-fn part_of(parts: &[(u32, Arc<Completion>)], index: u32) -> (u32, &Arc<Completion>) {
-    // The first part begins at 0, so there is always one that begins at or before the index.
-    let at = parts.partition_point(|(first, _)| *first <= index) - 1;
-    let (first, part) = &parts[at];
-    (index - first, part)
+/// One task that awaits many deliveries in turn needs one wake-up, not thousands.
+fn wake_each_once(waiters: Vec<Option<Waker>>) {
+    let mut previous: Option<Waker> = None;
+    for waker in waiters.into_iter().flatten() {
+        if !previous
+            .as_ref()
+            .is_some_and(|previous| previous.will_wake(&waker))
+            && let Some(previous) = previous.replace(waker)
+        {
+            previous.wake();
+        }
+    }
+    if let Some(last) = previous.filter(|_| !mutant!("delivery resolved and not woken")) {
+        last.wake();
+    }
 }
 
 /// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued.
@@ -255,12 +352,12 @@ fn part_of(parts: &[(u32, Arc<Completion>)], index: u32) -> (u32, &Arc<Completio
 #[must_use = "an outcome that nobody looks at loses errors; drop it explicitly if that is meant"]
 pub struct Delivery {
     batch: Arc<Completion>,
+    timestamp_ms: i64,
     index: u32,
-    /// The entry in the batch's waiters, once polled.
-    waiter: Option<u32>,
     key_size: i32,
     value_size: i32,
-    timestamp_ms: i64,
+    /// Whether a waker may stand in the batch.
+    waits: bool,
 }
 
 impl Delivery {
@@ -273,11 +370,11 @@ impl Delivery {
     ) -> Delivery {
         Delivery {
             batch,
+            timestamp_ms,
             index,
-            waiter: None,
             key_size,
             value_size,
-            timestamp_ms,
+            waits: false,
         }
     }
 
@@ -293,33 +390,13 @@ impl Delivery {
 
     /// Whether the outcome stands, so that awaiting it will not wait.
     pub fn is_resolved(&self) -> bool {
-        self.standing().is_some()
+        self.batch.is_resolved(self.index)
     }
 
     /// The outcome, if it stands.
     pub fn outcome(&self) -> Option<Result<RecordMetadata, DeliveryFailure>> {
-        self.standing()
-            .map(|(index, outcome)| self.resolve(index, outcome))
-    }
-
-    /// The outcome that stands, and the record's index in the batch that it is of.
-    fn standing(&self) -> Option<(u32, &Outcome)> {
-        let (mut index, mut batch) = (self.index, &self.batch);
-        loop {
-            match batch.outcome.get()? {
-                Outcome::Split(parts) => (index, batch) = part_of(parts, index),
-                outcome => return Some((index, outcome)),
-            }
-        }
-    }
-
-    /// Follows the record into the part of a split batch that it went on in.
-    fn follow(&mut self) {
-        while let Some(Outcome::Split(parts)) = self.batch.outcome.get() {
-            let (index, part) = part_of(parts, self.index);
-            let part = Arc::clone(part);
-            (self.index, self.batch, self.waiter) = (index, part, None);
-        }
+        self.batch
+            .with_outcome(self.index, |index, outcome| self.resolve(index, outcome))
     }
 
     fn resolve(&self, index: u32, outcome: &Outcome) -> Result<RecordMetadata, DeliveryFailure> {
@@ -345,7 +422,7 @@ impl Delivery {
                 value_size: self.value_size,
             }),
             Outcome::Failed(failure) => Err(failure.clone()),
-            Outcome::Split(_) => unreachable!("a split is followed before anything is resolved"),
+            Outcome::Split(_) => unreachable!("a part is not split: its own parts take its place"),
             Outcome::Rejected { culprits, others } => {
                 let culprit = culprits.binary_search_by_key(&index, |(culprit, _)| *culprit);
                 Err(culprit.map_or(others, |at| &culprits[at].1).clone())
@@ -358,13 +435,12 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, DeliveryFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
         loop {
-            if let Some(outcome) = this.outcome() {
+            if let Some(outcome) = self.outcome() {
                 return Poll::Ready(outcome);
             }
-            this.follow();
-            if this.batch.register(&mut this.waiter, cx.waker()) {
+            self.waits = true;
+            if self.batch.register(self.index, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -373,15 +449,8 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(at) = self.waiter {
-            let waker = self
-                .batch
-                .waiters
-                .lock()
-                .get_mut(at as usize)
-                .and_then(Option::take);
-            // Outside the lock, as in `register`.
-            drop(waker);
+        if self.waits {
+            self.batch.forget(self.index);
         }
     }
 }
@@ -501,51 +570,93 @@ mod tests {
         }
     }
 
+    fn acked(base_offset: i64) -> Outcome {
+        Outcome::Acked {
+            base_offset,
+            log_append_time_ms: -1,
+        }
+    }
+
     #[test]
     fn deliveries_follow_their_records_into_the_parts_of_a_split_batch() {
-        let (parent, left, right) = (batch(), batch(), batch());
+        let batch = batch();
         let wakes = Arc::new(CountWakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
-        let mut last = delivery(&parent, 4);
-        let never_polled = delivery(&parent, 1);
-        assert!(
-            Pin::new(&mut last)
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
-        let parts = vec![(0, Arc::clone(&left)), (3, Arc::clone(&right))];
-        assert!(parent.complete(Outcome::Split(parts)));
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "woken to follow");
-        assert!(
-            Pin::new(&mut last)
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        let mut cx = Context::from_waker(&waker);
+        let mut last = delivery(&batch, 4);
+        let never_polled = delivery(&batch, 1);
+        assert!(Pin::new(&mut last).poll(&mut cx).is_pending());
+        assert!(batch.split() && batch.split(), "a part may be split again");
+        assert!(!batch.complete(acked(0)), "only the parts are resolved");
         assert!(!last.is_resolved() && never_polled.outcome().is_none());
+        assert!(Pin::new(&mut last).poll(&mut cx).is_pending());
 
-        // The right part is split once more.
-        let (third, fourth) = (batch(), batch());
-        right.complete(Outcome::Split(vec![(0, third), (1, Arc::clone(&fourth))]));
-        fourth.complete(Outcome::Acked {
-            base_offset: 70,
-            log_append_time_ms: -1,
-        });
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+        assert!(batch.complete_part(4, 1, acked(70)));
+        assert!(!batch.complete_part(4, 1, acked(71)), "the first outcome stands");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         let outcome = last.outcome().expect("resolved").expect("acked");
         assert_eq!((outcome.offset(), outcome.timestamp_ms()), (Some(70), 1_004));
-        assert!(
-            Pin::new(&mut last)
-                .poll(&mut Context::from_waker(&waker))
-                .is_ready()
-        );
-        left.complete(Outcome::Acked {
-            base_offset: 10,
-            log_append_time_ms: -1,
-        });
+        assert!(Pin::new(&mut last).poll(&mut cx).is_ready());
+        assert!(!never_polled.is_resolved());
+        assert!(batch.complete_part(0, 2, acked(10)));
         assert_eq!(
             never_polled.outcome().expect("resolved").expect("acked").offset(),
             Some(11)
         );
+    }
+
+    #[test]
+    fn a_part_wakes_only_those_who_wait_for_its_records() {
+        let batch = batch();
+        let wakes: Vec<Arc<CountWakes>> = (0..4).map(|_| Arc::default()).collect();
+        let mut deliveries: Vec<_> = (0..4).map(|index| delivery(&batch, index)).collect();
+        for (delivery, wakes) in deliveries.iter_mut().zip(&wakes) {
+            let waker = Waker::from(Arc::clone(wakes));
+            assert!(
+                Pin::new(delivery)
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+        }
+        assert!(batch.split());
+        let count = || -> Vec<usize> {
+            wakes
+                .iter()
+                .map(|wakes| wakes.0.load(Ordering::Relaxed))
+                .collect()
+        };
+        batch.complete_part(1, 2, acked(5));
+        assert_eq!(count(), [0, 1, 1, 0]);
+        batch.complete_part(3, 1, acked(7));
+        batch.complete_part(0, 1, acked(4));
+        assert_eq!(count(), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn neighbours_in_the_log_share_one_outcome() {
+        let batch = batch();
+        assert!(batch.split());
+        for index in 0..100 {
+            assert!(batch.complete_part(index, 1, acked(40 + i64::from(index))));
+        }
+        // Another producer's record came between.
+        assert!(batch.complete_part(100, 1, acked(200)));
+        let Some(Outcome::Split(parts)) = batch.outcome.get() else {
+            panic!("it was split")
+        };
+        assert_eq!(parts.lock().len(), 2);
+        let offset = |index| {
+            delivery(&batch, index)
+                .outcome()
+                .expect("resolved")
+                .expect("acked")
+                .offset()
+        };
+        assert_eq!(
+            (offset(0), offset(99), offset(100)),
+            (Some(40), Some(139), Some(200))
+        );
+        assert!(!delivery(&batch, 101).is_resolved());
     }
 
     #[test]

@@ -53,9 +53,10 @@ mod partition;
 mod payload;
 mod ready;
 mod split;
+mod sync;
 
 pub use accumulator::{Accumulator, AccumulatorConfig, Topic};
-pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer, SealingBatch};
+pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer, SealingBatch, SplitPart};
 pub use delivery::{Delivery, DeliveryFailure, FailureKind, Persistence, RecordMetadata};
 pub use flush::{FlushTracker, FlushWait};
 pub use memory::{Account, MemoryPool, MemoryWait, Reservation};

@@ -40,10 +40,6 @@ const END_AT_LEAST: Time = Time::from_millis(60_000);
 /// What is on its way when the producer has finished gets so long to arrive.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
-/// What compression and splits may take beyond a quarter of the memory, in bytes. The promise is 32 MB; the largest
-/// batches here have some tens of kilobytes.
-const OVERDRAFT_MAX: usize = 64 << 10;
-
 /// What happens at a moment.
 enum Event {
     /// A user's timer.
@@ -459,12 +455,8 @@ impl World {
         let limit = self.scenario.accumulator.buffer_memory;
         let plain = self.scenario.accumulator.compression == Compression::None;
         let split = self.desk.counters.borrow().too_large > 0;
-        // A batch that is compressed or split is charged twice for a moment.
-        let most = if plain && !split {
-            limit
-        } else {
-            limit + limit / 4 + OVERDRAFT_MAX
-        };
+        // The compressed form of a batch, and the parts of one that is split, are charged even if nothing is free.
+        let most = if plain && !split { limit } else { limit + limit / 4 };
         if used > most {
             return Err(format!("{used} bytes are in use, of {limit}"));
         }

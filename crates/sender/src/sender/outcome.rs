@@ -4,7 +4,7 @@ use super::{InFlight, Sender};
 use crate::partition::Pending;
 use crate::verdict::{advice, proves_not_appended};
 use bytes::Bytes;
-use ottla_accumulator::{DeliveryFailure, FailureKind, Sealer};
+use ottla_accumulator::{DeliveryFailure, FailureKind, Sealer, SplitPart};
 use ottla_protocol::messages::ProduceResponse;
 use ottla_protocol::messages::produce::PartitionProduceResponse;
 use ottla_protocol::wire::{Reader, Uuid};
@@ -254,25 +254,23 @@ impl Sender {
         self.settle(slot, id, now);
     }
 
-    /// The broker takes no batch of this size: its records go on in smaller ones, down to the single record that is too
-    /// large. They keep the batch's numbers between them, so what is numbered after it stays as it is (as in Java).
-    fn split(&mut self, slot: usize, id: u64, pending: Pending, message: Option<String>, now: Time) {
+    /// The broker takes no batch of this size: its records go on in two, which may be split again, down to the single
+    /// record that is too large. They keep the batch's numbers between them, so what is numbered after it stays as it is
+    /// (as in Java).
+    fn split(&mut self, slot: usize, id: u64, mut pending: Pending, message: Option<String>, now: Time) {
         let state = &mut self.partitions[slot];
         let accumulator = &self.shared.accumulator;
-        let parts = Sealer::new(self.shared.config.codec).ok().and_then(|mut sealer| {
-            sealer.split(
-                &pending.batch,
-                accumulator.batch_size(),
-                state.queue.compression_ratio(),
-                accumulator,
-            )
-        });
-        let Some(parts) = parts else {
-            let trouble = Trouble::Answer {
-                code: ErrorCode::MESSAGE_TOO_LARGE,
-                message,
-            };
-            return self.attempt_failed(slot, id, pending, trouble, now);
+        let split = match Sealer::new(self.shared.config.codec) {
+            Ok(mut sealer) => sealer.split(pending.batch, state.queue.compression_ratio(), accumulator),
+            Err(_) => Err(pending.batch),
+        };
+        let parts = match split {
+            Ok(parts) => parts,
+            Err(batch) => {
+                pending.batch = batch;
+                let code = ErrorCode::MESSAGE_TOO_LARGE;
+                return self.attempt_failed(slot, id, pending, Trouble::Answer { code, message }, now);
+            }
         };
         self.measure_split(now);
         let mut parts = parts;
@@ -281,7 +279,7 @@ impl Sender {
         }
         let mut stamp = pending.stamp;
         let mut at = 0;
-        for (record_count, batch) in parts {
+        for SplitPart { record_count, batch } in parts {
             let part = stamp.as_mut().map(|rest| rest.take_front(record_count));
             let Some(batch) = batch else {
                 // Its codec failed, and its deliveries know; what follows it in the numbering cannot be appended.
