@@ -17,7 +17,7 @@ use crate::split::{self, ExactBytes, Half, PART_STATE_BYTES};
 use bytes::Bytes;
 use ottla_protocol::compression::{Codec, CompressError, Compression, Compressor};
 use ottla_protocol::records::{
-    Attributes, BATCH_HEADER_SIZE, BatchHeader, RecordRef, RecordSize, crc32c_append,
+    Attributes, BATCH_HEADER_SIZE, BatchHeader, RecordRef, RecordSize, SliceSink, crc32c_append,
 };
 use ottla_time::{Time, mutant};
 use smallvec::SmallVec;
@@ -71,7 +71,8 @@ impl Core {
         };
         // Before anybody is woken who looks at the metrics next. Only the batch's holder completes it, once.
         if failure.is_some() && !self.is_resolved() {
-            self.ticket.count_failed(self.completion.topic(), self.record_count);
+            self.ticket
+                .count_failed(self.completion.topic(), self.record_count);
         }
         let first = match self.part_from {
             None => self.completion.complete(outcome),
@@ -223,7 +224,7 @@ impl OpenBatch {
         &self.chain
     }
 
-    /// Writes a record of exactly `size` bytes; the room is there, in the chain or in `spare`.
+    /// Writes a record of exactly `size` bytes; the room is there, in the chain or in `spare`. Returns its index.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -231,21 +232,27 @@ impl OpenBatch {
         size: RecordSize,
         timestamp_ms: i64,
         spare: SmallVec<[Chunk; 4]>,
-    ) -> Delivery {
+    ) -> u32 {
         match self.chain.contiguous(size.total()) {
-            Some(mut sink) => encoded.write_to(size, &mut sink),
+            Some(bytes) => encoded.write_to(size, &mut SliceSink::new(bytes)),
             None => encoded.write_to(size, &mut self.chain.sink(spare)),
         }
         let index = self.core.record_count;
         self.core.record_count += 1;
         self.core.max_timestamp_ms = self.core.max_timestamp_ms.max(timestamp_ms);
         self.core.record_len_max = self.core.record_len_max.max(size.total());
+        index
+    }
+
+    /// The outcome to come of the record with this index.
+    #[inline]
+    pub(crate) fn delivery(&self, index: u32, record: &Record<'_>) -> Delivery {
         Delivery::new(
-            Arc::clone(&self.core.completion),
+            &self.core.completion,
             index,
-            size_or_null(encoded.key),
-            size_or_null(encoded.value),
-            timestamp_ms,
+            size_or_null(record.key),
+            size_or_null(record.value),
+            record.timestamp_ms,
         )
     }
 

@@ -345,13 +345,57 @@ fn wake_each_once(waiters: Vec<Option<Waker>>) {
     }
 }
 
+/// The last share of a batch that was given back in this thread, for the next record of the same batch: who sends and drops
+/// the delivery, record by record, then touches no shared counter. It keeps one completion for each thread, some hundred
+/// bytes, and no memory of the pool.
+#[cfg(not(loom))]
+mod spare {
+    use super::Completion;
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    thread_local! {
+        static SPARE: Cell<Option<Arc<Completion>>> = const { Cell::new(None) };
+    }
+
+    #[inline]
+    pub(super) fn share(batch: &Arc<Completion>) -> Arc<Completion> {
+        match SPARE.try_with(Cell::take) {
+            Ok(Some(spare)) if Arc::ptr_eq(&spare, batch) => spare,
+            _ => Arc::clone(batch),
+        }
+    }
+
+    #[inline]
+    pub(super) fn keep(batch: Option<Arc<Completion>>) {
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(batch));
+    }
+}
+
+/// loom's threads share those of the operating system.
+#[cfg(loom)]
+mod spare {
+    use super::Completion;
+    use std::sync::Arc;
+
+    pub(super) fn share(batch: &Arc<Completion>) -> Arc<Completion> {
+        Arc::clone(batch)
+    }
+
+    pub(super) fn keep(batch: Option<Arc<Completion>>) {
+        drop(batch);
+    }
+}
+
 /// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued.
 ///
 /// It resolves exactly once, by `delivery.timeout.ms` at the latest. Polling it after that repeats the same answer.
 #[derive(Debug)]
 #[must_use = "an outcome that nobody looks at loses errors; drop it explicitly if that is meant"]
 pub struct Delivery {
-    batch: Arc<Completion>,
+    /// Always there, until it is dropped.
+    batch: Option<Arc<Completion>>,
     timestamp_ms: i64,
     index: u32,
     key_size: i32,
@@ -361,15 +405,16 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    #[inline]
     pub(crate) fn new(
-        batch: Arc<Completion>,
+        batch: &Arc<Completion>,
         index: u32,
         key_size: i32,
         value_size: i32,
         timestamp_ms: i64,
     ) -> Delivery {
         Delivery {
-            batch,
+            batch: Some(spare::share(batch)),
             timestamp_ms,
             index,
             key_size,
@@ -380,22 +425,29 @@ impl Delivery {
 
     /// The topic of the record.
     pub fn topic(&self) -> &str {
-        &self.batch.topic
+        &self.batch().topic
     }
 
     /// The partition of the record.
     pub fn partition(&self) -> i32 {
-        self.batch.partition
+        self.batch().partition
+    }
+
+    fn batch(&self) -> &Completion {
+        match &self.batch {
+            Some(batch) => batch,
+            None => unreachable!("only drop takes it"),
+        }
     }
 
     /// Whether the outcome stands, so that awaiting it will not wait.
     pub fn is_resolved(&self) -> bool {
-        self.batch.is_resolved(self.index)
+        self.batch().is_resolved(self.index)
     }
 
     /// The outcome, if it stands.
     pub fn outcome(&self) -> Option<Result<RecordMetadata, DeliveryFailure>> {
-        self.batch
+        self.batch()
             .with_outcome(self.index, |index, outcome| self.resolve(index, outcome))
     }
 
@@ -405,8 +457,8 @@ impl Delivery {
                 base_offset,
                 log_append_time_ms,
             } => Ok(RecordMetadata {
-                topic: Arc::clone(&self.batch.topic),
-                partition: self.batch.partition,
+                topic: Arc::clone(&self.batch().topic),
+                partition: self.batch().partition,
                 offset: match *base_offset {
                     ..0 => -1,
                     // A broker may answer anything; what is no offset is none.
@@ -440,7 +492,7 @@ impl Future for Delivery {
                 return Poll::Ready(outcome);
             }
             self.waits = true;
-            if self.batch.register(self.index, cx.waker()) {
+            if self.batch().register(self.index, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -448,10 +500,12 @@ impl Future for Delivery {
 }
 
 impl Drop for Delivery {
+    #[inline]
     fn drop(&mut self) {
         if self.waits {
-            self.batch.forget(self.index);
+            self.batch().forget(self.index);
         }
+        spare::keep(self.batch.take());
     }
 }
 
@@ -475,7 +529,7 @@ mod tests {
     }
 
     fn delivery(batch: &Arc<Completion>, index: u32) -> Delivery {
-        Delivery::new(Arc::clone(batch), index, 1, -1, 1_000 + i64::from(index))
+        Delivery::new(batch, index, 1, -1, 1_000 + i64::from(index))
     }
 
     #[test]

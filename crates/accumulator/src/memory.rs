@@ -19,7 +19,6 @@
 mod line;
 
 use line::{Lines, free_for_share};
-use ottla_protocol::records::RecordSink;
 use ottla_time::mutant;
 use parking_lot::Mutex;
 use std::fmt;
@@ -56,7 +55,7 @@ struct Inner {
     used: usize,
     /// Bytes in `kept`.
     kept_bytes: usize,
-    kept: [Vec<Vec<u8>>; CHUNK_SIZES.len()],
+    kept: [Vec<Box<[u8]>>; CHUNK_SIZES.len()],
     lines: Lines,
 }
 
@@ -122,8 +121,8 @@ impl MemoryPool {
         }
     }
 
-    /// An empty buffer of the class, whose permits the caller holds already.
-    fn buffer(&self, class: usize) -> Vec<u8> {
+    /// A buffer of the class, whose permits the caller holds already. What it holds is of no meaning.
+    fn buffer(&self, class: usize) -> Box<[u8]> {
         let size = CHUNK_SIZES[class];
         let mut inner = self.inner.lock();
         if let Some(buffer) = inner.kept[class].pop() {
@@ -133,10 +132,10 @@ impl MemoryPool {
         let surplus = inner.make_room(self.limit);
         drop(inner);
         drop(surplus);
-        Vec::with_capacity(size)
+        vec![0; size].into_boxed_slice()
     }
 
-    fn release(&self, account: u32, bytes: usize, buffer: Option<(usize, Vec<u8>)>) {
+    fn release(&self, account: u32, bytes: usize, buffer: Option<(usize, Box<[u8]>)>) {
         let mut inner = self.inner.lock();
         debug_assert!(
             inner.used >= bytes,
@@ -158,7 +157,7 @@ impl MemoryPool {
 
 impl Inner {
     /// Takes kept buffers out until used and kept together are within the limit; the caller frees them outside the lock.
-    fn make_room(&mut self, limit: usize) -> Vec<Vec<u8>> {
+    fn make_room(&mut self, limit: usize) -> Vec<Box<[u8]>> {
         let mut surplus = Vec::new();
         for class in (0..CHUNK_SIZES.len()).rev() {
             while self.used + self.kept_bytes > limit {
@@ -307,6 +306,7 @@ impl Reservation {
         self.bytes = self.bytes.checked_sub(size)?;
         Some(Chunk {
             buffer: self.pool.buffer(class),
+            len: 0,
             class,
             account: self.account,
             pool: Arc::clone(&self.pool),
@@ -400,46 +400,45 @@ impl Drop for MemoryWait {
 /// impossible to reuse a buffer that a writer still holds (CVE-2026-35554).
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Never grows beyond the capacity it was born with.
-    buffer: Vec<u8>,
+    /// Memory that was written before, so that a record is encoded into it without clearing anything.
+    buffer: Box<[u8]>,
+    /// How much of it is taken.
+    len: usize,
     class: usize,
     account: u32,
     pool: Arc<MemoryPool>,
 }
 
 impl Chunk {
-    pub(crate) fn size(&self) -> usize {
-        CHUNK_SIZES[self.class]
-    }
-
     pub(crate) fn room(&self) -> usize {
-        self.size() - self.buffer.len()
+        self.buffer.len() - self.len
     }
 
     /// Appends; the caller has seen to it that there is [`Chunk::room`].
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= self.room());
-        self.buffer.extend_from_slice(bytes);
+        self.buffer[self.len..][..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
-    /// Appends what `encode` writes, in place; the caller has seen to it that there is room.
+    /// Takes `len` bytes for the caller to fill. All that is behind them is handed out too, and may be overwritten.
     #[inline]
-    pub(crate) fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize) {
-        self.buffer.put_with(encode);
+    pub(crate) fn take(&mut self, len: usize) -> &mut [u8] {
+        let start = self.len;
+        self.len += len;
+        &mut self.buffer[start..]
     }
 }
 
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[..self.len]
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
+        let buffer = std::mem::take(&mut self.buffer);
         self.pool
             .release(self.account, CHUNK_SIZES[self.class], Some((self.class, buffer)));
     }

@@ -31,7 +31,9 @@ pub struct Record<'a> {
 pub struct Appended {
     /// The outcome to come.
     pub delivery: Delivery,
-    /// Bytes that it added to the partition, a new batch's header included: what a sticky partitioner counts.
+    /// Bytes that were added to the partition since this told of some, headers of batches included: what a sticky
+    /// partitioner counts. Told when a batch was opened or is full, or when `batch.size` bytes have come together, and
+    /// otherwise 0, so that not each record has to touch a counter that all threads share.
     pub bytes: usize,
     /// Whether it opened a batch.
     pub new_batch: bool,
@@ -122,6 +124,19 @@ struct State {
     told: Option<Urgency>,
     /// How large the last batch became: a guess at the next one's first chunk.
     expected_len: usize,
+    /// Bytes that no [`Appended::bytes`] has told of.
+    untold_bytes: usize,
+}
+
+/// Counts `bytes`, and tells of all that were counted if it is time.
+#[inline]
+fn count(untold: &mut usize, bytes: usize, is_boundary: bool, batch_size: usize) -> usize {
+    *untold += bytes;
+    if is_boundary || *untold >= batch_size {
+        std::mem::take(untold)
+    } else {
+        0
+    }
 }
 
 /// What the sender finds when it looks at a partition.
@@ -190,6 +205,7 @@ impl Partition {
 
     /// Appends one record to the open batch, or opens another. `permits` pays for new memory if the pool has none; what
     /// is left of it stays with the caller.
+    #[inline]
     pub fn append(
         self: &Arc<Self>,
         accumulator: &Accumulator,
@@ -197,7 +213,8 @@ impl Partition {
         permits: Option<&mut Reservation>,
         clock: &dyn Clock,
     ) -> Result<Appended, AppendError> {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         // Under the lock: who closes visits every partition afterwards and finds what was appended before.
         if accumulator.is_closed() {
             return Err(AppendError::Closed);
@@ -219,14 +236,20 @@ impl Partition {
                     }
                     chunks
                 };
-                let before = open.payload_len();
-                let delivery = open.push(&encoded, size, record.timestamp_ms, spare);
-                let full = accumulator.is_full(open.payload_len(), &self.ratio);
-                let bytes = accumulator.estimated_len(open.payload_len(), &self.ratio)
-                    - accumulator.estimated_len(before, &self.ratio);
-                let wake = full && self.tell(accumulator, &mut state, Urgency::Ready);
+                let before = accumulator.estimated_len(open.payload_len(), &self.ratio);
+                let index = open.push(&encoded, size, record.timestamp_ms, spare);
+                let after = accumulator.estimated_len(open.payload_len(), &self.ratio);
+                let full = after >= accumulator.batch_size();
+                // The estimate may be a better one now.
+                let bytes = count(
+                    &mut state.untold_bytes,
+                    after.saturating_sub(before),
+                    full,
+                    accumulator.batch_size(),
+                );
+                let wake = full && self.tell(accumulator, &mut state.told, Urgency::Ready);
                 return Ok(Appended {
-                    delivery,
+                    delivery: open.delivery(index, record),
                     bytes,
                     new_batch: false,
                     full,
@@ -234,9 +257,10 @@ impl Partition {
                 });
             }
         }
-        self.append_new_batch(accumulator, &mut state, record, permits, clock)
+        self.append_new_batch(accumulator, state, record, permits, clock)
     }
 
+    #[inline(never)]
     fn append_new_batch(
         self: &Arc<Self>,
         accumulator: &Accumulator,
@@ -257,7 +281,7 @@ impl Partition {
             Ok((delivery, full)) => (delivery, full),
             Err(error) => {
                 if closed_one {
-                    self.tell(accumulator, state, Urgency::Ready);
+                    self.tell(accumulator, &mut state.told, Urgency::Ready);
                 }
                 return Err(error);
             }
@@ -268,8 +292,9 @@ impl Partition {
         } else {
             Urgency::Linger
         };
-        let wake = self.tell(accumulator, state, urgency);
+        let wake = self.tell(accumulator, &mut state.told, urgency);
         let bytes = accumulator.estimated_len(payload_len, &self.ratio);
+        let bytes = count(&mut state.untold_bytes, bytes, true, accumulator.batch_size());
         Ok(Appended {
             delivery,
             bytes,
@@ -305,19 +330,25 @@ impl Partition {
         let completion = Arc::new(Completion::new(Arc::clone(&self.topic), self.number));
         let ticket = accumulator.flushes().ticket();
         let mut open = OpenBatch::new(completion, clock.now(), record.timestamp_ms, ticket, reserved);
-        let delivery = open.push(&encoded, size, record.timestamp_ms, spare);
+        let index = open.push(&encoded, size, record.timestamp_ms, spare);
+        let delivery = open.delivery(index, record);
         let full = accumulator.is_full(open.payload_len(), &self.ratio);
         state.open = Some(open);
         Ok((delivery, full))
     }
 
     /// Puts the partition on the sender's list, unless the sender was told as much already. True if it was not.
-    fn tell(self: &Arc<Self>, accumulator: &Accumulator, state: &mut State, urgency: Urgency) -> bool {
-        if state.told >= Some(urgency) {
+    fn tell(
+        self: &Arc<Self>,
+        accumulator: &Accumulator,
+        told: &mut Option<Urgency>,
+        urgency: Urgency,
+    ) -> bool {
+        if *told >= Some(urgency) {
             return false;
         }
-        let first = state.told.is_none();
-        state.told = Some(urgency);
+        let first = told.is_none();
+        *told = Some(urgency);
         if first {
             accumulator.tell(Arc::clone(self));
         }

@@ -59,15 +59,16 @@ impl ChunkChain {
         }
     }
 
-    /// The last chunk, if `bytes` fit into it whole: the fast path.
+    /// Takes `len` bytes of the last chunk for a record, if it fits into it whole: the fast path. All that is behind them
+    /// is handed out too, and may be overwritten.
     #[inline]
-    pub(crate) fn contiguous(&mut self, bytes: usize) -> Option<ChunkSink<'_>> {
+    pub(crate) fn contiguous(&mut self, len: usize) -> Option<&mut [u8]> {
         let last = self.last.as_mut()?;
-        if last.room() < bytes {
+        if last.room() < len {
             return None;
         }
-        self.len += bytes;
-        Some(ChunkSink(last))
+        self.len += len;
+        Some(last.take(len))
     }
 
     /// The closed form. The chunks go back to the pool when the last holder of these slices is gone.
@@ -82,21 +83,6 @@ impl ChunkChain {
     /// The chunks as slices.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         self.full.iter().chain(&self.last).map(AsRef::as_ref)
-    }
-}
-
-/// Writes into one chunk that is known to have the room.
-pub(crate) struct ChunkSink<'a>(&'a mut Chunk);
-
-impl RecordSink for ChunkSink<'_> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        self.0.put(bytes);
-    }
-
-    #[inline]
-    fn put_with(&mut self, encode: impl FnOnce(&mut [u8; 32]) -> usize) {
-        self.0.put_with(encode);
     }
 }
 

@@ -18,7 +18,7 @@
 use crate::{Error, Record, TopicRef};
 use ottla_sender::{GroupMetadata, GroupOffset, PartitionInfo, RecordMetadata};
 use std::borrow::Borrow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -164,8 +164,17 @@ impl crate::Delivery {
 /// # }
 /// ```
 pub fn wait<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
+    // Most sends, and many deliveries, are ready: they need nobody to wake.
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => park_on(future),
+    }
+}
+
+#[cold]
+fn park_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;

@@ -176,6 +176,11 @@ impl Driver {
             let happened = this.gather(cx, now);
             let timeout = this.sender.next_timeout();
             if !happened && timeout.is_none_or(|at| at > now) {
+                let held_until = this.sender.may_hold(now);
+                if held_until.is_some() {
+                    this.sender.wakeup().hold();
+                }
+                let timeout = timeout.into_iter().chain(held_until).min();
                 // The timer may have run out while we looked: then there is another turn to take.
                 if this.timer.poll(cx, timeout, now).is_pending() {
                     return Poll::Pending;

@@ -79,17 +79,24 @@ impl Producer {
     ///
     /// # Cancel safety
     /// If this future is dropped before it is ready, nothing was queued.
+    #[inline]
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
         let headers = record.headers();
         let send = record.as_send(&headers);
-        let delivery = match record.topic_ref() {
-            TopicRef::Handle(topic) => self.inner.handle.send(&topic.0, &send).await,
+        let handle = &self.inner.handle;
+        let found;
+        let topic = match record.topic_ref() {
+            TopicRef::Handle(topic) => &topic.0,
             TopicRef::Name(name) => {
-                let topic = self.inner.handle.topic(name);
-                self.inner.handle.send(&topic, &send).await
+                found = handle.topic(name);
+                &found
             }
         };
-        Ok(Delivery(delivery?))
+        match handle.send_now(topic, &send) {
+            Ok(delivery) => Ok(Delivery(delivery)),
+            // Boxed, so that the future of a send that need not wait is small.
+            Err(unsent) => Ok(Delivery(Box::pin(handle.send_later(topic, &send, unsent)).await?)),
+        }
     }
 
     /// Queues a record now or not at all. An error that [would have to wait](Error::would_wait) is no more than that:

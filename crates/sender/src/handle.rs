@@ -7,6 +7,7 @@ pub use attempt::Attempt;
 
 use crate::shared::{Command, Shared};
 use crate::topic::{Layout, PartitionInfo, Topic};
+use crate::transactions::Entered;
 use crate::waits::Deadline;
 use crate::{SendError, TelemetryError, Timed, TrySendError};
 use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
@@ -44,6 +45,25 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
+/// A record that [`Handle::send_now`] did not queue, and what it waits for.
+#[derive(Debug)]
+#[must_use = "the record was not queued"]
+pub struct Unsent {
+    refusal: Box<Refusal>,
+    /// The transaction that it belongs to.
+    transaction: Option<u64>,
+}
+
+impl Unsent {
+    #[cold]
+    fn refused(error: SendError) -> Unsent {
+        Unsent {
+            refusal: Box::new(Refusal::Final(error)),
+            transaction: None,
+        }
+    }
+}
+
 /// Why an append did not happen, for the caller's own loop.
 #[derive(Debug)]
 enum Refusal {
@@ -75,9 +95,39 @@ impl Handle {
     ///
     /// Cancel safe: when this future is dropped before it is ready, nothing was queued; when it was ready, the record
     /// is queued whatever becomes of the [`Delivery`].
+    #[inline]
     pub async fn send(&self, topic: &Topic, record: &SendRecord<'_>) -> Result<Delivery, SendError> {
-        let transaction = self.current_transaction()?;
-        self.send_numbered(topic, record, transaction).await
+        match self.send_now(topic, record) {
+            Ok(delivery) => Ok(delivery),
+            // Boxed, so that the future of a send that need not wait is small.
+            Err(unsent) => Box::pin(self.send_later(topic, record, unsent)).await,
+        }
+    }
+
+    /// The first half of [`Handle::send`]: queues the record if nothing has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was queued; [`Handle::send_later`] goes on from there.
+    #[inline]
+    pub fn send_now(&self, topic: &Topic, record: &SendRecord<'_>) -> Result<Delivery, Unsent> {
+        let transaction = match &self.shared.transactions {
+            None => None,
+            Some(_) => self.current_transaction().map_err(Unsent::refused)?,
+        };
+        self.append(topic, record, None, transaction)
+            .map_err(|refusal| Unsent { refusal, transaction })
+    }
+
+    /// The second half of [`Handle::send`], of the same record.
+    pub async fn send_later(
+        &self,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+        unsent: Unsent,
+    ) -> Result<Delivery, SendError> {
+        self.send_refused(topic, record, unsent.refusal, unsent.transaction)
+            .await
     }
 
     /// [`Handle::send`] in the transaction of this number, and in no other.
@@ -87,21 +137,10 @@ impl Handle {
         topic: &Topic,
         record: &SendRecord<'_>,
     ) -> Result<Delivery, SendError> {
-        self.send_numbered(topic, record, Some(transaction)).await
-    }
-
-    async fn send_numbered(
-        &self,
-        topic: &Topic,
-        record: &SendRecord<'_>,
-        transaction: Option<u64>,
-    ) -> Result<Delivery, SendError> {
-        let refused = match self.append(topic, record, None, transaction) {
-            Ok(delivery) => return Ok(delivery),
-            Err(Refusal::Final(error)) => Err(error),
-            Err(refusal) => self.send_waiting(topic, record, refusal, transaction).await,
-        };
-        refused.inspect_err(|error| self.shared.measure_refused(error))
+        match self.append(topic, record, None, Some(transaction)) {
+            Ok(delivery) => Ok(delivery),
+            Err(refusal) => Box::pin(self.send_refused(topic, record, refusal, Some(transaction))).await,
+        }
     }
 
     /// Queues a record, or says at once why not.
@@ -127,7 +166,7 @@ impl Handle {
         transaction: Option<u64>,
     ) -> Result<Delivery, TrySendError> {
         let appended = self.append(topic, record, None, transaction);
-        appended.map_err(|refusal| match refusal {
+        appended.map_err(|refusal| match *refusal {
             Refusal::Metadata { .. } => {
                 self.want(topic);
                 TrySendError::Metadata
@@ -157,8 +196,7 @@ impl Handle {
         self.check_name(topic)?;
         let deadline = self.deadline();
         self.wait_for_partitions(topic, 1, &deadline).await?;
-        let layout = topic.layout();
-        Ok(layout.as_ref().map_or_else(Vec::new, |layout| layout.info()))
+        Ok(topic.info())
     }
 
     /// Makes everything that is queued now sendable without linger, and waits until all of it is resolved, one way or
@@ -235,44 +273,28 @@ impl Handle {
         }
     }
 
-    /// Appends to the partition; the transaction stays open meanwhile.
+    /// Keeps the transaction open while a record is appended in it.
     #[inline]
-    fn append_to(
-        &self,
-        partition: &Arc<ottla_accumulator::Partition>,
-        record: &Record<'_>,
-        permits: Option<&mut Reservation>,
-        transaction: Option<u64>,
-    ) -> Result<Result<ottla_accumulator::Appended, AppendError>, Refusal> {
-        let refused = |error| Refusal::Final(SendError::Transaction(error));
-        let _open = match (&self.shared.transactions, transaction) {
-            (Some(transactions), Some(number)) => Some(transactions.enter(number).map_err(refused)?),
-            _ => None,
-        };
-        Ok(partition.append(&self.shared.accumulator, record, permits, &*self.shared.clock))
+    fn enter(&self, transaction: Option<u64>) -> Result<Option<Entered<'_>>, Box<Refusal>> {
+        let refused = |error| Box::new(Refusal::Final(SendError::Transaction(error)));
+        match (&self.shared.transactions, transaction) {
+            (Some(transactions), Some(number)) => transactions.enter(number).map(Some).map_err(refused),
+            _ => Ok(None),
+        }
     }
 
+    /// The whole path of a record that need not wait. In one piece, and its refusals behind a pointer: a result that is
+    /// handed from function to function through memory costs more than what they do.
+    #[inline]
     fn append(
         &self,
         topic: &Topic,
         record: &SendRecord<'_>,
-        permits: Option<&mut Reservation>,
+        mut permits: Option<&mut Reservation>,
         transaction: Option<u64>,
-    ) -> Result<Delivery, Refusal> {
-        if topic.owner() != self.shared.id {
-            return Err(Refusal::Final(SendError::ForeignTopic {
-                topic: Arc::clone(topic.name()),
-            }));
-        }
-        let layout = topic.layout();
-        let Some(layout) = layout.as_ref() else {
-            if self.is_closed() {
-                return Err(Refusal::Final(SendError::Closed));
-            }
-            self.check_name(topic).map_err(Refusal::Final)?;
-            // What can never be sent fails before it waits for anything.
-            self.check_size(record)?;
-            return Err(Refusal::Metadata { partitions: 1 });
+    ) -> Result<Delivery, Box<Refusal>> {
+        let Some(layout) = topic.layout().filter(|_| topic.owner() == self.shared.id) else {
+            return Err(self.without_layout(topic, record));
         };
         self.check_size(record)?;
         let encoded = Record {
@@ -281,84 +303,99 @@ impl Handle {
             headers: record.headers,
             timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.shared.clock.wall_ms()),
         };
-        match self.choose(topic, layout, record)? {
-            Some(number) => {
-                let partition = &layout.partitions[number];
-                let appended = self.append_to(partition, &encoded, permits, transaction)?;
-                self.appended(partition, appended)
-            }
-            None => self.append_sticky(topic, layout, &encoded, permits, transaction),
-        }
-    }
-
-    fn append_sticky(
-        &self,
-        topic: &Topic,
-        layout: &Layout,
-        record: &Record<'_>,
-        mut permits: Option<&mut Reservation>,
-        transaction: Option<u64>,
-    ) -> Result<Delivery, Refusal> {
-        let view = layout.view();
+        let chosen = self.choose(topic, &layout, record)?;
         let sticky = topic.partitioning().sticky();
-        let mut number = sticky.current(&view);
+        let mut number = match chosen {
+            Some(number) => number,
+            None => sticky.current(&layout.view()) as usize,
+        };
         let mut detours = 0;
         loop {
-            // The choice is made among the partitions of this very view, which has at least one.
-            let partition = &layout.partitions[number as usize];
-            let permits = permits.as_deref_mut();
-            let appended = self.append_to(partition, record, permits, transaction)?;
-            match &appended {
-                Ok(appended) if sticky.charge(number, appended.bytes, appended.full) == Charge::Due => {
-                    let load = topic.load();
-                    sticky.advance(number, &view.load(load.as_deref()));
+            // A choice is made among the partitions of this very layout, which has at least one.
+            let partition = &layout.partitions[number];
+            let entered = self.enter(transaction)?;
+            let appended = partition.append(
+                &self.shared.accumulator,
+                &encoded,
+                permits.as_deref_mut(),
+                &*self.shared.clock,
+            );
+            drop(entered);
+            match appended {
+                Ok(appended) => {
+                    if chosen.is_none() && appended.bytes > 0 {
+                        self.charge_sticky(topic, &layout, number, appended.bytes, appended.full);
+                    }
+                    if appended.wake {
+                        self.shared.wakeup.notify_soon();
+                    }
+                    return Ok(appended.delivery);
                 }
                 // It cannot drain, and need not be waited for while there are others.
                 Err(AppendError::Memory { share: true, .. })
-                    if detours < DETOURS_MAX && layout.partitions.len() > 1 =>
+                    if chosen.is_none() && detours < DETOURS_MAX && layout.partitions.len() > 1 =>
                 {
                     detours += 1;
                     let load = topic.load();
-                    number = sticky.leave(number, &view.load(load.as_deref()));
-                    continue;
+                    let view = layout.view().load(load.as_deref());
+                    number = sticky.leave(number as i32, &view) as usize;
                 }
-                _ => {}
+                Err(error) => return Err(self.not_appended(partition, error)),
             }
-            return self.appended(partition, appended);
         }
     }
 
-    fn appended(
-        &self,
-        partition: &Arc<Partition>,
-        appended: Result<ottla_accumulator::Appended, AppendError>,
-    ) -> Result<Delivery, Refusal> {
-        match appended {
-            Ok(appended) => {
-                if appended.wake {
-                    self.shared.wakeup.notify();
-                }
-                Ok(appended.delivery)
-            }
-            Err(AppendError::Memory { needed, share }) => {
+    /// A batch of the sticky partition was opened or is full: the next one may go elsewhere.
+    #[inline(never)]
+    fn charge_sticky(&self, topic: &Topic, layout: &Layout, number: usize, bytes: usize, full: bool) {
+        let sticky = topic.partitioning().sticky();
+        if sticky.charge(number as i32, bytes, full) == Charge::Due {
+            let load = topic.load();
+            sticky.advance(number as i32, &layout.view().load(load.as_deref()));
+        }
+    }
+
+    #[cold]
+    fn without_layout(&self, topic: &Topic, record: &SendRecord<'_>) -> Box<Refusal> {
+        if topic.owner() != self.shared.id {
+            return Box::new(Refusal::Final(SendError::ForeignTopic {
+                topic: Arc::clone(topic.name()),
+            }));
+        }
+        if self.is_closed() {
+            return Box::new(Refusal::Final(SendError::Closed));
+        }
+        if let Err(error) = self.check_name(topic) {
+            return Box::new(Refusal::Final(error));
+        }
+        // What can never be sent fails before it waits for anything.
+        match self.check_size(record) {
+            Ok(()) => Box::new(Refusal::Metadata { partitions: 1 }),
+            Err(refusal) => refusal,
+        }
+    }
+
+    #[cold]
+    fn not_appended(&self, partition: &Arc<Partition>, error: AppendError) -> Box<Refusal> {
+        Box::new(match error {
+            AppendError::Memory { needed, share } => {
                 let limit = self.shared.accumulator.memory().limit();
                 if needed > limit {
-                    let setting = "buffer.memory";
-                    return Err(Refusal::Final(SendError::TooLarge {
+                    Refusal::Final(SendError::TooLarge {
                         size: needed,
                         limit,
-                        setting,
-                    }));
+                        setting: "buffer.memory",
+                    })
+                } else {
+                    Refusal::Memory {
+                        needed,
+                        partition: Arc::clone(partition),
+                        share,
+                    }
                 }
-                let partition = Arc::clone(partition);
-                Err(Refusal::Memory {
-                    needed,
-                    partition,
-                    share,
-                })
             }
-            Err(_) => Err(Refusal::Final(SendError::Closed)),
-        }
+            _ => Refusal::Final(SendError::Closed),
+        })
     }
 
     /// The partition; `None` leaves it to the sticky choice.
@@ -367,19 +404,19 @@ impl Handle {
         topic: &Topic,
         layout: &Layout,
         record: &SendRecord<'_>,
-    ) -> Result<Option<usize>, Refusal> {
+    ) -> Result<Option<usize>, Box<Refusal>> {
         let count = layout.partitions.len();
         if let Some(partition) = record.partition {
             return match usize::try_from(partition) {
                 Ok(number) if number < count => Ok(Some(number)),
-                Ok(number) => Err(Refusal::Metadata {
+                Ok(number) => Err(Box::new(Refusal::Metadata {
                     partitions: number + 1,
-                }),
-                Err(_) => Err(Refusal::Final(SendError::NoSuchPartition {
+                })),
+                Err(_) => Err(Box::new(Refusal::Final(SendError::NoSuchPartition {
                     topic: Arc::clone(topic.name()),
                     partition,
                     count,
-                })),
+                }))),
             };
         }
         let headers = HeadersView(record.headers);
@@ -395,7 +432,10 @@ impl Handle {
             Choice::Sticky => Ok(None),
             Choice::Partition(partition) => match usize::try_from(partition) {
                 Ok(number) if number < count => Ok(Some(number)),
-                _ => Err(Refusal::Final(SendError::BadPartitioner { partition, count })),
+                _ => Err(Box::new(Refusal::Final(SendError::BadPartitioner {
+                    partition,
+                    count,
+                }))),
             },
         }
     }
@@ -411,7 +451,21 @@ impl Handle {
         })
     }
 
-    fn check_size(&self, record: &SendRecord<'_>) -> Result<(), Refusal> {
+    #[inline]
+    fn check_size(&self, record: &SendRecord<'_>) -> Result<(), Box<Refusal>> {
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        // Nearly all are far below every limit.
+        let at_most = len(record.key)
+            .saturating_add(len(record.value))
+            .saturating_add(OVERHEAD_MAX);
+        if record.headers.is_empty() && at_most <= self.shared.size_max {
+            return Ok(());
+        }
+        self.check_exact_size(record)
+    }
+
+    #[cold]
+    fn check_exact_size(&self, record: &SendRecord<'_>) -> Result<(), Box<Refusal>> {
         let alone = RecordRef {
             timestamp_delta: 0,
             offset_delta: 0,
@@ -426,24 +480,39 @@ impl Handle {
         ];
         for (limit, setting) in limits {
             if size > limit {
-                return Err(Refusal::Final(SendError::TooLarge { size, limit, setting }));
+                return Err(Box::new(Refusal::Final(SendError::TooLarge {
+                    size,
+                    limit,
+                    setting,
+                })));
             }
         }
         Ok(())
     }
 
     #[cold]
+    async fn send_refused(
+        &self,
+        topic: &Topic,
+        record: &SendRecord<'_>,
+        refusal: Box<Refusal>,
+        transaction: Option<u64>,
+    ) -> Result<Delivery, SendError> {
+        let sent = self.send_waiting(topic, record, refusal, transaction).await;
+        sent.inspect_err(|error| self.shared.measure_refused(error))
+    }
+
     async fn send_waiting(
         &self,
         topic: &Topic,
         record: &SendRecord<'_>,
-        mut refusal: Refusal,
+        mut refusal: Box<Refusal>,
         transaction: Option<u64>,
     ) -> Result<Delivery, SendError> {
         let deadline = self.deadline();
         loop {
             let mut permits = None;
-            match refusal {
+            match *refusal {
                 Refusal::Final(error) => return Err(error),
                 Refusal::Metadata { partitions } => {
                     self.wait_for_partitions(topic, partitions, &deadline).await?;
@@ -554,6 +623,9 @@ impl Handle {
 /// How many partitions a record without a key tries whose share of the memory is used up. More than a few are only in
 /// that state if the whole cluster is.
 const DETOURS_MAX: usize = 4;
+
+/// What a batch of one record without headers has besides key and value: its header, six varints and a byte.
+const OVERHEAD_MAX: usize = BATCH_HEADER_SIZE + 6 * 10 + 1;
 
 struct HeadersView<'a>(&'a [Header<'a>]);
 

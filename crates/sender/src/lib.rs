@@ -75,7 +75,7 @@ pub use action::{Action, Request, SealJob, Sealed};
 pub use config::{Acks, Address, SenderConfig};
 pub use disconnect::{Disconnect, DisconnectClass};
 pub use error::{SendError, TrySendError};
-pub use handle::{Attempt, Closing, Handle, SendRecord};
+pub use handle::{Attempt, Closing, Handle, SendRecord, Unsent};
 pub use measure::Timed;
 pub use node::ApiRange;
 pub use ottla_accumulator::{

@@ -25,6 +25,7 @@ use ottla_time::{Clock, ExponentialBackoff, Time, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The sender: owned and driven by one driver; see the crate's page for how.
 ///
@@ -60,7 +61,14 @@ pub struct Sender {
     /// The deadline of a close.
     closing: Option<Time>,
     finished: bool,
+    /// Whether records came since the turn before the last one.
+    fed: bool,
 }
+
+/// How long full batches wait at most before the driver is told, see [`Sender::may_hold`].
+const HOLD_MAX: Duration = Duration::from_millis(1);
+/// Who lets records linger for less wants them to be sent at once.
+const HOLD_LINGER_MIN: Duration = Duration::from_millis(2);
 
 /// A request without an answer.
 #[derive(Debug)]
@@ -142,6 +150,7 @@ impl Sender {
             sealer,
             closing: None,
             finished: false,
+            fed: false,
         };
         (sender, Handle::new(shared))
     }
@@ -162,7 +171,9 @@ impl Sender {
         }
         let flushed = self.take_commands(now);
         self.hurried = self.closing.is_some() || self.shared.accumulator.memory().take_pressure();
-        for partition in self.shared.accumulator.take_told() {
+        let told = self.shared.accumulator.take_told();
+        self.fed = !told.is_empty();
+        for partition in told {
             if let Some(state) = self.partitions.get(partition.slot()) {
                 self.metadata.topics[state.topic].used = now;
             }
@@ -189,6 +200,21 @@ impl Sender {
     /// The next thing to do, after a turn.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Until when the driver may [hold](Wakeup::hold) wake-ups, if it may.
+    ///
+    /// While records come fast and an answer is awaited, which wakes the driver anyway, telling it of every full batch
+    /// would make it send them one by one: a switch between threads, a request and a write for each. A millisecond later
+    /// there are several to send together. That is no more than they might linger, so it is not done where `linger.ms` is
+    /// less than two.
+    pub fn may_hold(&self, now: Time) -> Option<Time> {
+        let awaited = || {
+            let mut requests = self.in_flight.values();
+            requests.any(|request| matches!(request, InFlight::Produce { .. }))
+        };
+        let may = self.fed && self.closing.is_none() && self.shared.config.linger >= HOLD_LINGER_MIN;
+        (may && awaited()).then(|| now + HOLD_MAX)
     }
 
     /// When the next turn is due, if nothing happens before.

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) config: SenderConfig,
     pub(crate) accumulator: Accumulator,
+    /// The least of all limits on the size of a batch, in bytes.
+    pub(crate) size_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) partitioner: Box<dyn Partitioner>,
     pub(crate) wakeup: Wakeup,
@@ -63,6 +65,7 @@ impl Shared {
         let transactions = transactions.map(|manager| Arc::new(Transactions::new(manager)));
         Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            size_max: config.max_request_size.min(accumulator.memory().limit()),
             config,
             accumulator,
             clock,

@@ -6,7 +6,9 @@ use ottla_accumulator::Partition;
 use ottla_partitioning::{LoadTable, TopicState, TopicView};
 use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 
 /// A topic that records were, or will be, sent to. Keep it to send many records: that saves the look-up by name.
@@ -15,8 +17,7 @@ pub struct Topic {
     name: Arc<str>,
     /// The producer whose topic it is.
     owner: u64,
-    /// `None` until the first metadata.
-    layout: ArcSwapOption<Layout>,
+    layouts: Layouts,
     partitioning: TopicState,
     /// How likely each partition is to be the next sticky one; `None` while all are equally likely.
     load: ArcSwapOption<LoadTable>,
@@ -25,6 +26,8 @@ pub struct Topic {
 
 #[derive(Debug, Default)]
 struct Status {
+    /// The leaders, by partition.
+    leaders: Vec<Option<i32>>,
     /// Why waiting is vain, if that was the last word.
     refusal: Option<Refusal>,
     /// Why there is no metadata yet, for the error at the deadline.
@@ -56,13 +59,11 @@ impl Refusal {
 }
 
 /// The partitions of a topic: a snapshot that is replaced as a whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) partitions: Vec<Arc<Partition>>,
     /// The numbers of those with a leader, ascending.
     pub(crate) available: Vec<i32>,
-    /// The leaders, by partition.
-    pub(crate) leaders: Vec<Option<i32>>,
 }
 
 /// A partition of a topic, as far as a producer needs to know it.
@@ -76,17 +77,83 @@ pub struct PartitionInfo {
 }
 
 impl Layout {
+    fn is_same(&self, other: &Layout) -> bool {
+        let pairs = || self.partitions.iter().zip(&other.partitions);
+        self.available == other.available
+            && self.partitions.len() == other.partitions.len()
+            && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     pub(crate) fn view(&self) -> TopicView<'_> {
         // A broker announces at most i32::MAX partitions: the count comes from an int32.
         TopicView::new(self.partitions.len() as i32, &self.available)
     }
+}
 
-    pub(crate) fn info(&self) -> Vec<PartitionInfo> {
-        let leaders = self.leaders.iter().copied();
-        (0..)
-            .zip(leaders)
-            .map(|(partition, leader)| PartitionInfo { partition, leader })
-            .collect()
+/// The layouts of a topic, of which one is current.
+///
+/// A topic has the same few layouts all its life: it gets partitions, and some of them lose their leader and get another
+/// one. The first ones are kept, so that a send borrows the current one for no more than a load; what goes beyond them
+/// costs two contended operations at each send.
+#[derive(Debug, Default)]
+struct Layouts {
+    kept: [OnceLock<Layout>; LAYOUTS_KEPT],
+    /// Which of `kept` is current, counted from 1; [`NONE`] or [`OTHER`].
+    current: AtomicUsize,
+    other: ArcSwapOption<Layout>,
+}
+
+/// All partitions with a leader, one of them without, and the same after it grew: more are rare. A layout of ten thousand
+/// partitions takes 120 KB.
+const LAYOUTS_KEPT: usize = 4;
+/// There is no layout now.
+const NONE: usize = 0;
+/// The current layout is in [`Layouts::other`].
+const OTHER: usize = usize::MAX;
+
+/// A topic's partitions, borrowed from it.
+#[derive(Debug)]
+pub(crate) enum LayoutRef<'a> {
+    Kept(&'a Layout),
+    Other(Arc<Layout>),
+}
+
+impl Deref for LayoutRef<'_> {
+    type Target = Layout;
+
+    #[inline]
+    fn deref(&self) -> &Layout {
+        match self {
+            LayoutRef::Kept(layout) => layout,
+            LayoutRef::Other(layout) => layout,
+        }
+    }
+}
+
+impl Layouts {
+    #[inline]
+    fn current(&self) -> Option<LayoutRef<'_>> {
+        let current = self.current.load(Ordering::Acquire);
+        match self.kept.get(current.wrapping_sub(1)) {
+            Some(layout) => layout.get().map(LayoutRef::Kept),
+            None if current == OTHER => self.other.load_full().map(LayoutRef::Other),
+            None => None,
+        }
+    }
+
+    /// Called by the sender alone.
+    fn publish(&self, layout: Layout) {
+        for (number, kept) in (1..).zip(&self.kept) {
+            if kept.get_or_init(|| layout.clone()).is_same(&layout) {
+                return self.current.store(number, Ordering::Release);
+            }
+        }
+        self.other.store(Some(Arc::new(layout)));
+        self.current.store(OTHER, Ordering::Release);
+    }
+
+    fn unpublish(&self) {
+        self.current.store(NONE, Ordering::Release);
     }
 }
 
@@ -95,7 +162,7 @@ impl Topic {
         Topic {
             name,
             owner,
-            layout: ArcSwapOption::empty(),
+            layouts: Layouts::default(),
             partitioning: TopicState::new(batch_size, seed),
             load: ArcSwapOption::empty(),
             status: Mutex::default(),
@@ -120,11 +187,13 @@ impl Topic {
 
     /// How many partitions it has, as far as is known.
     pub fn partition_count(&self) -> Option<usize> {
-        self.layout.load().as_ref().map(|layout| layout.partitions.len())
+        Some(self.layout()?.partitions.len())
     }
 
-    pub(crate) fn layout(&self) -> arc_swap::Guard<Option<Arc<Layout>>> {
-        self.layout.load()
+    /// The partitions; `None` until the first metadata.
+    #[inline]
+    pub(crate) fn layout(&self) -> Option<LayoutRef<'_>> {
+        self.layouts.current()
     }
 
     pub(crate) fn partitioning(&self) -> &TopicState {
@@ -178,9 +247,21 @@ impl Topic {
         !self.status.lock().waiting.is_empty()
     }
 
-    pub(crate) fn publish(&self, layout: Layout) {
-        self.layout.store(Some(Arc::new(layout)));
+    /// What is known of the partitions.
+    pub(crate) fn info(&self) -> Vec<PartitionInfo> {
+        let status = self.status.lock();
+        let leaders = status.leaders.iter().copied();
+        (0..)
+            .zip(leaders)
+            .map(|(partition, leader)| PartitionInfo { partition, leader })
+            .collect()
+    }
+
+    /// `leaders` are those of the layout's partitions. They change more often than what a send has to know.
+    pub(crate) fn publish(&self, layout: Layout, leaders: Vec<Option<i32>>) {
+        self.layouts.publish(layout);
         let mut status = self.status.lock();
+        status.leaders = leaders;
         status.refusal = None;
         status.cause = None;
         // Those who wait for more partitions than there are register again.
@@ -189,7 +270,7 @@ impl Topic {
 
     /// Forgets the partitions: the next send waits for metadata.
     pub(crate) fn unpublish(&self) {
-        self.layout.store(None);
+        self.layouts.unpublish();
     }
 
     /// No metadata will come: those who wait fail with the reason.
@@ -218,4 +299,34 @@ fn wake(mut status: parking_lot::MutexGuard<'_, Status>) {
     let waiting = std::mem::take(&mut status.waiting);
     drop(status);
     waiting.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_accumulator::{Accumulator, AccumulatorConfig};
+
+    #[test]
+    fn layouts_come_back_and_go_beyond_those_that_are_kept() {
+        let accumulator = Accumulator::new(AccumulatorConfig::default());
+        let topic = accumulator.topic("t".into());
+        let partitions: Vec<_> = (0..6).map(|number| topic.partition(number, 0)).collect();
+        let layout = |available: &[i32]| Layout {
+            partitions: partitions.clone(),
+            available: available.to_vec(),
+        };
+        let layouts = Layouts::default();
+        assert!(layouts.current().is_none());
+        // More than are kept, and then the same once more.
+        for last in (0..6).chain(0..6) {
+            layouts.publish(layout(&[last]));
+            let current = layouts.current().expect("published");
+            assert_eq!(current.available, [last]);
+            assert_eq!(matches!(current, LayoutRef::Kept(_)), last < LAYOUTS_KEPT as i32);
+        }
+        layouts.unpublish();
+        assert!(layouts.current().is_none());
+        layouts.publish(layout(&[5]));
+        assert_eq!(layouts.current().expect("published").available, [5]);
+    }
 }

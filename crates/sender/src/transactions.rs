@@ -32,6 +32,9 @@ pub(crate) struct Locked<'a> {
     inner: Option<MutexGuard<'a, Inner>>,
 }
 
+/// While this is held, the transaction stays open.
+pub(crate) type Entered<'a> = RwLockReadGuard<'a, Option<u64>>;
+
 impl Transactions {
     pub(crate) fn new(manager: TransactionManager) -> Transactions {
         Transactions {
@@ -63,7 +66,7 @@ impl Transactions {
     }
 
     /// Keeps the transaction open while a record is appended to it.
-    pub(crate) fn enter(&self, number: u64) -> Result<RwLockReadGuard<'_, Option<u64>>, TransactionError> {
+    pub(crate) fn enter(&self, number: u64) -> Result<Entered<'_>, TransactionError> {
         let gate = self.gate.read();
         if *gate == Some(number) {
             return Ok(gate);

@@ -8,6 +8,8 @@ use std::task::{Context, Waker};
 #[derive(Debug, Default)]
 pub struct Wakeup {
     pending: AtomicBool,
+    /// Whether the driver will look soon by itself.
+    held: AtomicBool,
     driver: Mutex<Option<Waker>>,
 }
 
@@ -24,9 +26,28 @@ impl Wakeup {
         }
     }
 
-    /// True if there is news; the driver must then take a turn. If not, it is woken when there is.
+    /// Tells the driver of what can wait for as long as it has said with [`Wakeup::hold`].
+    #[inline]
+    pub fn notify_soon(&self) {
+        // Published under a lock too: who sees a hold that is over already published before the driver looked.
+        if !self.held.load(Ordering::SeqCst) {
+            self.notify();
+        }
+    }
+
+    /// The driver takes its next turn before long in any case: until then only what is urgent wakes it.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// True if there may be news; the driver must then take a turn. If not, it is woken when there is.
     pub fn take(&self, cx: &mut Context<'_>) -> bool {
-        *self.driver.lock() = Some(cx.waker().clone());
-        self.pending.swap(false, Ordering::SeqCst)
+        let mut driver = self.driver.lock();
+        if !driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+            *driver = Some(cx.waker().clone());
+        }
+        drop(driver);
+        let held = self.held.swap(false, Ordering::SeqCst);
+        self.pending.swap(false, Ordering::SeqCst) || held
     }
 }

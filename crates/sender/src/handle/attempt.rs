@@ -20,7 +20,7 @@ pub struct Attempt<'a> {
     topic: &'a Topic,
     record: &'a SendRecord<'a>,
     transaction: Option<u64>,
-    obstacle: Option<Refusal>,
+    obstacle: Option<Box<Refusal>>,
     permits: Option<Reservation>,
     /// Begins with the first wait.
     deadline: Option<Deadline>,
@@ -58,14 +58,16 @@ impl Attempt<'_> {
             .append(self.topic, self.record, self.permits.as_mut(), self.transaction);
         match appended {
             Ok(delivery) => Ok(Some(delivery)),
-            Err(Refusal::Final(error)) => {
-                self.handle.shared.measure_refused(&error);
-                Err(error)
-            }
-            Err(obstacle) => {
-                self.obstacle = Some(obstacle);
-                Ok(None)
-            }
+            Err(refusal) => match *refusal {
+                Refusal::Final(error) => {
+                    self.handle.shared.measure_refused(&error);
+                    Err(error)
+                }
+                obstacle => {
+                    self.obstacle = Some(Box::new(obstacle));
+                    Ok(None)
+                }
+            },
         }
     }
 
@@ -83,7 +85,7 @@ impl Attempt<'_> {
         self.permits = None;
         let handle = self.handle;
         let deadline = self.deadline.get_or_insert_with(|| handle.deadline());
-        match self.obstacle.take() {
+        match self.obstacle.take().map(|obstacle| *obstacle) {
             None => Ok(()),
             Some(Refusal::Final(error)) => Err(error),
             Some(Refusal::Metadata { partitions }) => {
@@ -129,7 +131,7 @@ impl Attempt<'_> {
 
     /// What a caller that does not wait is told; metadata that is missing is asked for.
     pub fn give_up(self) -> TrySendError {
-        match self.obstacle {
+        match self.obstacle.map(|obstacle| *obstacle) {
             Some(Refusal::Metadata { .. }) => {
                 self.handle.want(self.topic);
                 TrySendError::Metadata

@@ -405,13 +405,14 @@ impl Sender {
         let topic = &self.metadata.topics[index];
         let existing = &topic.partitions[..topic.existing];
         let states = || existing.iter().map(|&slot| &self.partitions[slot]);
-        topic.shared.publish(Layout {
+        let layout = Layout {
             partitions: states().map(|state| Arc::clone(&state.queue)).collect(),
             available: states()
                 .filter(|state| state.leader.is_some())
                 .map(|state| state.queue.number())
                 .collect(),
-            leaders: states().map(|state| state.leader).collect(),
-        });
+        };
+        let leaders = states().map(|state| state.leader).collect();
+        topic.shared.publish(layout, leaders);
     }
 }
