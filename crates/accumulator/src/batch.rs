@@ -394,16 +394,16 @@ impl Sealer {
         mut batch: SealedBatch,
         ratio: &CompressionRatio,
         accumulator: &Accumulator,
-    ) -> Result<[SplitPart; 2], SealedBatch> {
+    ) -> Result<[SplitPart; 2], Box<SealedBatch>> {
         if batch.core.record_count < 2 || batch.is_complete() {
-            return Err(batch);
+            return Err(Box::new(batch));
         }
         // What we wrote ourselves is readable; if it is not, the batch fails as it would without a split.
         let Ok(halves) = split::halve(&batch) else {
-            return Err(batch);
+            return Err(Box::new(batch));
         };
         if !batch.core.completion.split() {
-            return Err(batch);
+            return Err(Box::new(batch));
         }
         ratio.reset();
         let mut from = batch.core.part_from.unwrap_or(0);

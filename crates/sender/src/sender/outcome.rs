@@ -262,12 +262,12 @@ impl Sender {
         let accumulator = &self.shared.accumulator;
         let split = match Sealer::new(self.shared.config.codec) {
             Ok(mut sealer) => sealer.split(pending.batch, state.queue.compression_ratio(), accumulator),
-            Err(_) => Err(pending.batch),
+            Err(_) => Err(Box::new(pending.batch)),
         };
         let parts = match split {
             Ok(parts) => parts,
             Err(batch) => {
-                pending.batch = batch;
+                pending.batch = *batch;
                 let code = ErrorCode::MESSAGE_TOO_LARGE;
                 return self.attempt_failed(slot, id, pending, Trouble::Answer { code, message }, now);
             }
