@@ -1,6 +1,7 @@
 //! A cluster of real brokers, for as long as its value lives.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +13,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use super::listeners::{self, Listener};
-use super::node::{self, Node};
-use super::properties::{self, Ports};
+use super::node::{self, Node, Role};
+use super::properties::{self, Keeper, Ports};
 use super::stores::Stores;
 use super::{clients, java, ports, probe, telemetry};
 use crate::maven::{self, Library};
@@ -24,6 +25,9 @@ const START_MAX: Duration = Duration::from_secs(120);
 
 /// How often a start asks whether the brokers answer.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The folder of ZooKeeper, in a cluster's folder.
+const ZOOKEEPER: &str = "zookeeper";
 
 /// How often a start looks for other ports after somebody took one between the look and the broker's bind.
 const PORT_ATTEMPTS_MAX: usize = 3;
@@ -70,7 +74,9 @@ impl Default for Options {
 /// Running brokers. Dropping it kills them; so does the end of our process, whatever ends it (see [`crate::guard`]).
 #[derive(Debug)]
 pub(crate) struct Cluster {
+    /// Ends before the other nodes' keeper does.
     nodes: Vec<Node>,
+    zookeeper: Option<Node>,
     library: Library,
     folder: PathBuf,
     listeners: Vec<Listener>,
@@ -84,8 +90,12 @@ impl Cluster {
     pub(crate) fn start(options: &Options) -> anyhow::Result<Self> {
         java::require()?;
         let version = &options.version;
-        if !runs_on_kraft(version) {
-            bail!("Kafka {version} needs ZooKeeper; versions from 3.3 on can be started");
+        if options.sasl && keeper(version) == Keeper::ZooKeeper {
+            // Its SCRAM users would have to be written into ZooKeeper by tools that Kafka has no more.
+            bail!("Kafka {version} runs with ZooKeeper, and here without SASL; from 3.3 on it has SASL");
+        }
+        if !options.features.is_empty() && keeper(version) == Keeper::ZooKeeper {
+            bail!("Kafka {version} has no features whose level could be set");
         }
         let library = maven::library(version)?;
         let folder = options.folder.clone().unwrap_or_else(scoped_folder);
@@ -186,7 +196,10 @@ impl Cluster {
     /// Lets the brokers live on after us, until [`kill_in`] is called for their folder.
     pub(crate) fn detach(mut self) {
         self.own_folder = None;
-        self.nodes.iter_mut().for_each(Node::detach);
+        self.nodes
+            .iter_mut()
+            .chain(&mut self.zookeeper)
+            .for_each(Node::detach);
     }
 
     /// Writes the folders of all nodes.
@@ -231,18 +244,43 @@ impl Cluster {
         let mut nodes = Vec::with_capacity(count);
         for id in 1..=count {
             let of_node = node_folder(folder, id);
-            let properties = properties::node(id, &ports, &of_node.join("data"), stores.as_ref(), &settings);
+            let properties = properties::node(
+                id,
+                &ports,
+                keeper(&options.version),
+                &of_node.join("data"),
+                stores.as_ref(),
+                &settings,
+            );
             nodes.push(Node::create(
                 id,
                 ports[id - 1].clone(),
+                Role::Broker,
                 of_node,
                 heap_mb,
                 &properties,
             )?);
         }
+        let zookeeper = match keeper(&options.version) {
+            Keeper::KRaft => None,
+            Keeper::ZooKeeper => {
+                let folder = folder.join(ZOOKEEPER);
+                let properties = properties::zookeeper(ports[0].controller, &folder.join("data"));
+                let heap_mb = 256;
+                Some(Node::create(
+                    0,
+                    ports[0].clone(),
+                    Role::ZooKeeper,
+                    folder,
+                    heap_mb,
+                    &properties,
+                )?)
+            }
+        };
         let own_folder = options.folder.is_none().then(|| folder.to_path_buf());
         Ok(Self {
             nodes,
+            zookeeper,
             library,
             folder: folder.to_path_buf(),
             listeners,
@@ -253,6 +291,20 @@ impl Cluster {
 
     /// Formats, starts and awaits all nodes.
     fn bring_up(&mut self, features: &[String]) -> anyhow::Result<()> {
+        let library = &self.library;
+        match &mut self.zookeeper {
+            Some(zookeeper) => {
+                zookeeper.start(library)?;
+                await_port(zookeeper)?;
+            }
+            None => self.format(features)?,
+        }
+        self.nodes.iter_mut().try_for_each(|node| node.start(library))?;
+        self.wait()
+    }
+
+    /// Writes what the nodes' folders have to hold with KRaft.
+    fn format(&self, features: &[String]) -> anyhow::Result<()> {
         let cluster_id = random_uuid();
         let library = &self.library;
         let mut more = match self.has_sasl() {
@@ -274,9 +326,7 @@ impl Cluster {
             formats
                 .into_iter()
                 .try_for_each(|format| format.join().expect("formatting does not panic"))
-        })?;
-        self.nodes.iter_mut().try_for_each(|node| node.start(library))?;
-        self.wait()
+        })
     }
 
     fn has_sasl(&self) -> bool {
@@ -295,6 +345,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.clear();
+        self.zookeeper = None;
         // What a failed test left is worth a look.
         if let Some(folder) = self.own_folder.take().filter(|_| !thread::panicking()) {
             let _ = fs::remove_dir_all(folder);
@@ -329,13 +380,29 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until somebody listens where ZooKeeper should.
+fn await_port(zookeeper: &mut Node) -> anyhow::Result<()> {
+    let deadline = Instant::now() + START_MAX;
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, zookeeper.ports.controller)).is_err() {
+        zookeeper.check_alive()?;
+        if Instant::now() > deadline {
+            bail!("ZooKeeper did not listen within {} s", START_MAX.as_secs());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    Ok(())
+}
+
 fn node_folder(folder: &Path, id: usize) -> PathBuf {
     folder.join(format!("node-{id}"))
 }
 
 /// The folders of nodes in `folder`: only what [`Node::create`] made, so that `--dir` cannot cost anybody's files.
 fn node_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let folders = (1..=9).map(|id| node_folder(folder, id));
+    // ZooKeeper last, so that nobody misses it who still lives.
+    let folders = (1..=9)
+        .map(|id| node_folder(folder, id))
+        .chain([folder.join(ZOOKEEPER)]);
     Ok(folders
         .filter(|of_node| of_node.join("node.properties").is_file())
         .collect())
@@ -384,9 +451,12 @@ fn random_uuid() -> String {
     text
 }
 
-/// Whether `version` is 3.3, the first with KRaft for production, or newer.
-fn runs_on_kraft(version: &str) -> bool {
-    maven::release(version) >= (3, 3)
+/// KRaft from 3.3 on, where it was first meant for production.
+fn keeper(version: &str) -> Keeper {
+    match maven::release(version) >= (3, 3) {
+        true => Keeper::KRaft,
+        false => Keeper::ZooKeeper,
+    }
 }
 
 fn lost_a_port(error: &anyhow::Error) -> bool {
@@ -409,15 +479,15 @@ mod tests {
     }
 
     #[test]
-    fn old_versions_are_refused() {
-        for (version, runs) in [
-            ("4.3.1", true),
-            ("3.9.1", true),
-            ("3.3.0", true),
-            ("3.2.3", false),
-            ("x", false),
+    fn old_versions_have_a_zookeeper() {
+        for (version, expected) in [
+            ("4.3.1", Keeper::KRaft),
+            ("3.9.1", Keeper::KRaft),
+            ("3.3.0", Keeper::KRaft),
+            ("3.2.3", Keeper::ZooKeeper),
+            ("2.8.2", Keeper::ZooKeeper),
         ] {
-            assert_eq!(runs_on_kraft(version), runs, "{version}");
+            assert_eq!(keeper(version), expected, "{version}");
         }
     }
 

@@ -46,7 +46,12 @@ pub(crate) fn console_consumer(
     records: usize,
     shown: &[&str],
 ) -> Command {
-    let mut consumer = tool(library, "org.apache.kafka.tools.consumer.ConsoleConsumer");
+    // It moved between the modules in 3.8.
+    let class = match library.is_at_least(3, 8) {
+        true => "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        false => "kafka.tools.ConsoleConsumer",
+    };
+    let mut consumer = tool(library, class);
     consumer.args([
         "--bootstrap-server",
         bootstrap,

@@ -39,7 +39,7 @@ pub(crate) enum Action {
 /// Which cluster `up` starts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UpArguments {
-    /// The version of Kafka, 3.3 or newer.
+    /// The version of Kafka; before 3.3 with a ZooKeeper, and without SASL.
     #[arg(long, default_value = maven::DEFAULT_VERSION)]
     version: String,
     /// How many nodes: 1, or 3 with settings under which acked records survive one dead node.

@@ -21,11 +21,30 @@ const TERMINATE_MAX: Duration = Duration::from_secs(60);
 /// How much of a dead broker's log is shown.
 const LOG_TAIL_LINES: usize = 12;
 
+/// What a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A broker; with KRaft a controller, too.
+    Broker,
+    /// ZooKeeper, which brokers before KRaft need.
+    ZooKeeper,
+}
+
+impl Role {
+    fn class(self) -> &'static str {
+        match self {
+            Role::Broker => "kafka.Kafka",
+            Role::ZooKeeper => "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+        }
+    }
+}
+
 /// A node of a cluster: its folder, its ports, and its process when it runs.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: usize,
     pub(crate) ports: Ports,
+    role: Role,
     folder: PathBuf,
     heap_mb: u32,
     process: Option<Process>,
@@ -42,6 +61,7 @@ impl Node {
     pub(crate) fn create(
         id: usize,
         ports: Ports,
+        role: Role,
         folder: PathBuf,
         heap_mb: u32,
         properties: &str,
@@ -50,6 +70,7 @@ impl Node {
         let node = Self {
             id,
             ports,
+            role,
             folder,
             heap_mb,
             process: None,
@@ -100,7 +121,7 @@ impl Node {
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
             .arg("-cp")
             .arg(library.broker_class_path()?)
-            .arg("kafka.Kafka")
+            .arg(self.role.class())
             .arg(self.properties())
             .current_dir(&self.folder)
             .stdin(Stdio::null())

@@ -26,10 +26,29 @@ impl Ports {
     }
 }
 
-/// What node `id` (from 1) of `all` is started with. Each node is broker and controller. `more` settings win over ours.
+/// What keeps the state of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// The nodes themselves.
+    KRaft,
+    /// ZooKeeper, at the first node's port for controllers.
+    ZooKeeper,
+}
+
+/// What ZooKeeper is started with.
+pub(crate) fn zookeeper(port: u16, data: &Path) -> String {
+    let data = escape(&data.to_string_lossy());
+    format!(
+        "dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n"
+    )
+}
+
+/// What node `id` (from 1) of `all` is started with. With KRaft each node is broker and controller. `more` settings win
+/// over ours.
 pub(crate) fn node(
     id: usize,
     all: &[Ports],
+    keeper: Keeper,
     data: &Path,
     stores: Option<&Stores>,
     more: &[(String, String)],
@@ -44,10 +63,20 @@ pub(crate) fn node(
         // A `String` takes everything.
         let _ = writeln!(text, "{key}={value}");
     };
-    set("process.roles", "broker,controller");
-    set("node.id", &id.to_string());
-    set("controller.quorum.voters", &voters.join(","));
-    set("controller.listener.names", "CONTROLLER");
+    match keeper {
+        Keeper::KRaft => {
+            set("process.roles", "broker,controller");
+            set("node.id", &id.to_string());
+            set("controller.quorum.voters", &voters.join(","));
+            set("controller.listener.names", "CONTROLLER");
+        }
+        Keeper::ZooKeeper => {
+            set("broker.id", &id.to_string());
+            set("zookeeper.connect", &format!("127.0.0.1:{}", all[0].controller));
+            // As short as the broker's session with KRaft below, which it stands for.
+            set("zookeeper.session.timeout.ms", "4000");
+        }
+    }
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", ports.broker);
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
     for (listener, port) in &ports.others {
@@ -57,10 +86,13 @@ pub(crate) fn node(
         let _ = write!(protocols, ",{name}:{}", listener.protocol());
     }
     let controller = ports.controller;
-    set(
-        "listeners",
-        &format!("{advertised},CONTROLLER://127.0.0.1:{controller}"),
-    );
+    match keeper {
+        Keeper::KRaft => set(
+            "listeners",
+            &format!("{advertised},CONTROLLER://127.0.0.1:{controller}"),
+        ),
+        Keeper::ZooKeeper => set("listeners", &advertised),
+    }
     set("advertised.listeners", &advertised);
     set("listener.security.protocol.map", &protocols);
     set("log.dirs", &escape(&data.to_string_lossy()));
@@ -110,7 +142,7 @@ mod tests {
                 others: Vec::new(),
             })
             .collect();
-        let text = node(2, &all, Path::new("/data/2"), None, &[]);
+        let text = node(2, &all, Keeper::KRaft, Path::new("/data/2"), None, &[]);
         for line in [
             "node.id=2",
             "controller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202",
@@ -124,6 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn brokers_before_kraft_have_a_zookeeper_and_no_controllers() {
+        let all = [Ports {
+            broker: 100,
+            controller: 200,
+            others: Vec::new(),
+        }];
+        let text = node(1, &all, Keeper::ZooKeeper, Path::new("/data"), None, &[]);
+        for line in [
+            "broker.id=1",
+            "zookeeper.connect=127.0.0.1:200",
+            "listeners=PLAINTEXT://127.0.0.1:100",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(
+            !text.contains("process.roles") && !text.contains("CONTROLLER://"),
+            "{text}"
+        );
+        assert!(zookeeper(200, Path::new("/data")).contains("clientPortAddress=127.0.0.1\n"));
+    }
+
+    #[test]
     fn one_node_replicates_nothing_and_listens_on_loopback_only() {
         let text = node(
             1,
@@ -132,6 +186,7 @@ mod tests {
                 controller: 200,
                 others: vec![(Listener::SaslPlaintext, 300)],
             }],
+            Keeper::KRaft,
             Path::new("/data"),
             None,
             &[("a".to_owned(), "b".to_owned())],

@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// What continuous integration runs: a few transactions, one incident of each kind, and a debug build.
     #[arg(long, conflicts_with = "records")]
     short: bool,
+    /// The version of Kafka; before 4.0 there is only protocol 1.
+    #[arg(long, default_value = maven::DEFAULT_VERSION)]
+    version: String,
     /// A client that was built before [default: a build of this checkout].
     #[arg(long)]
     program: Option<PathBuf>,
@@ -80,6 +83,7 @@ struct Campaign {
     /// By the number of the transaction that it strikes.
     incidents: Vec<(u64, Incident)>,
     program: PathBuf,
+    version: String,
 }
 
 /// What has happened.
@@ -100,10 +104,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => build(!arguments.short)?,
     };
-    let campaign = match arguments.short {
+    let mut campaign = match arguments.short {
         true => Campaign::short(program),
         false => Campaign::whole(arguments.records, program),
     };
+    campaign.at_version(&arguments.version);
     println!("{}", campaign.run()?);
     Ok(())
 }
@@ -158,6 +163,7 @@ impl Campaign {
                 (15, Incident::NodeFrozen(2)),
             ],
             program,
+            version: maven::DEFAULT_VERSION.to_owned(),
         }
     }
 
@@ -183,16 +189,34 @@ impl Campaign {
             pause: PAUSE,
             incidents,
             program,
+            version: maven::DEFAULT_VERSION.to_owned(),
         }
+    }
+
+    /// The same with another Kafka.
+    fn at_version(&mut self, version: &str) {
+        version.clone_into(&mut self.version);
+        if !self.can_be_upgraded() {
+            self.incidents
+                .retain(|(_, incident)| *incident != Incident::Upgraded);
+        }
+    }
+
+    /// Whether there is a protocol 2: it comes with Kafka 4.0.
+    fn can_be_upgraded(&self) -> bool {
+        maven::release(&self.version) >= (4, 0)
     }
 
     /// Returns the line that sums it up.
     fn run(&self) -> anyhow::Result<String> {
         let start = Instant::now();
         let mut cluster = Cluster::start(&Options {
-            version: maven::DEFAULT_VERSION.to_owned(),
+            version: self.version.clone(),
             nodes: NODES,
-            features: vec!["transaction.version=1".to_owned()],
+            features: match self.can_be_upgraded() {
+                true => vec!["transaction.version=1".to_owned()],
+                false => Vec::new(),
+            },
             ..Options::default()
         })?;
         acceptance::topics_and_partitions(&cluster, NODES, &[TOPIC], std::iter::empty())?;
@@ -209,7 +233,7 @@ impl Campaign {
         Ok(format!(
             "{} transactions of {SIZE}: {committed} committed, {} aborted, {} unknown ({} of them there, whole); \
              {} records, read by kcat and Java, each once and in order, and no other; {} nodes killed or frozen, the \
-             client killed {} times and at its end {} times, protocol 1 and 2, {:.0} s",
+             client killed {} times and at its end {} times, Kafka {}, {}, {:.0} s",
             self.transactions,
             ledger.count(Verdict::Aborted),
             ledger.count(Verdict::Unknown),
@@ -218,6 +242,11 @@ impl Campaign {
             done.nodes,
             done.killed,
             done.fatal,
+            self.version,
+            match self.can_be_upgraded() {
+                true => "protocol 1 and 2",
+                false => "protocol 1",
+            },
             start.elapsed().as_secs_f32(),
         ))
     }
