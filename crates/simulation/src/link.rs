@@ -37,13 +37,13 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) fn fair(latency: Duration) -> Weather {
+    pub(crate) fn fair(latency: Duration, window: usize) -> Weather {
         Weather {
             latency,
             extra: Duration::ZERO,
             stalled: (Time::ZERO, Time::ZERO),
             dial: Dial::Open,
-            window: usize::MAX,
+            window,
             segment: usize::MAX,
             cut: (None, None),
         }

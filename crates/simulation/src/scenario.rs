@@ -59,6 +59,8 @@ pub(crate) struct Scenario {
     pub(crate) faults: usize,
     /// Each host has a first address where nobody listens.
     pub(crate) dead_addresses: bool,
+    /// What a connection takes at a time while there is trouble, in bytes: with a small one requests stand in line for long.
+    pub(crate) window: usize,
     /// How often a topic gets another partition.
     pub(crate) growths: u32,
     /// Close in the middle of trouble, in place of after it.
@@ -139,6 +141,11 @@ impl Scenario {
             faults: random.usize(5..=16),
             dead_addresses: chance(random, 15),
             closes_early: chance(random, 6),
+            window: if chance(random, 8) {
+                random.usize(300..4_000)
+            } else {
+                usize::MAX
+            },
             growths: if chance(random, 15) { random.u32(1..=2) } else { 0 },
         }
     }

@@ -281,11 +281,12 @@ pub(crate) fn check_fenced(
 }
 
 /// All of what was committed is seen, none of what was aborted, and all or nothing of what is unknown. `seen` has the
-/// numbers of the records that a reader of committed records finds, each once.
+/// numbers of the records that a reader of committed records finds, each once. With `may_mix` a late batch of an aborted transaction may be among another's.
 pub(crate) fn check(
     entries: &[Entry],
     transactions: &[Transaction],
     seen: &BTreeSet<u32>,
+    may_mix: bool,
 ) -> Result<(), String> {
     let mut of_transactions = BTreeSet::new();
     for (number, transaction) in transactions.iter().enumerate() {
@@ -303,8 +304,8 @@ pub(crate) fn check(
         let (all, none) = (found.len() == queued.len(), found.is_empty());
         let holds = match transaction.verdict {
             Verdict::Committed => all,
-            Verdict::Aborted => none,
-            Verdict::Unknown => all || none,
+            Verdict::Aborted => none || may_mix,
+            Verdict::Unknown => all || none || may_mix,
         };
         if !holds {
             return Err(format!(

@@ -187,7 +187,7 @@ impl World {
             weather: scenario
                 .latency
                 .iter()
-                .map(|&latency| Weather::fair(latency))
+                .map(|&latency| Weather::fair(latency, scenario.window))
                 .collect(),
             names_work: true,
             healed: false,
@@ -553,7 +553,11 @@ impl World {
         committed: &BTreeSet<u32>,
     ) -> Result<(), String> {
         let transactions = self.desk.transactions.borrow();
-        transactions::check(entries, &transactions, committed)?;
+        // Before Kafka 3.6 a broker takes a batch that comes after the end of its transaction for one of the next
+        // (KAFKA-14402); nothing that a producer does helps.
+        let may_mix = self.scenario.cluster.pose < ottla_broker::Pose::V3_9
+            && self.desk.counters.borrow().lost_responses > 0;
+        transactions::check(entries, &transactions, committed, may_mix)?;
         let topic = &self.scenario.topics[0].0;
         let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);
         transactions::check_offset(&transactions, offset)?;

@@ -239,7 +239,7 @@ impl World {
             Trouble::Slow { broker, .. } => self.weather[broker as usize - 1].extra = Duration::ZERO,
             Trouble::Narrow { broker, .. } => {
                 let weather = &mut self.weather[broker as usize - 1];
-                (weather.window, weather.segment) = (usize::MAX, usize::MAX);
+                (weather.window, weather.segment) = (self.scenario.window, usize::MAX);
             }
             Trouble::Refuse { broker, .. } => self.weather[broker as usize - 1].dial = Dial::Open,
             _ => {}
@@ -261,7 +261,9 @@ impl World {
         self.set_in_sync(true);
         self.limit(MAX_MESSAGE_BYTES);
         let latencies = self.scenario.latency.iter();
-        self.weather = latencies.map(|&latency| Weather::fair(latency)).collect();
+        self.weather = latencies
+            .map(|&latency| Weather::fair(latency, usize::MAX))
+            .collect();
         for index in 0..self.links.len() {
             let link = &mut self.links[index];
             (link.window, link.segment) = (usize::MAX, usize::MAX);
