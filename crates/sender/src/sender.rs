@@ -522,6 +522,7 @@ impl Sender {
             created <= deadline && created + timeout <= now && !mutant!("nothing ever expires")
         };
         let mut oldest = None;
+        let mut lets_go = false;
         for id in &state.in_flight {
             let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(id) else {
                 continue;
@@ -539,9 +540,14 @@ impl Sender {
                     false => Persistence::PossiblyPersisted,
                 };
                 pending.batch.fail(expired(pending, persistence));
+                lets_go = mutant!("a batch that expires in flight is let go");
             } else {
                 oldest = earlier(oldest, Some(pending.batch.created()));
             }
+        }
+        if lets_go {
+            let ids = std::mem::take(&mut state.in_flight);
+            ids.iter().for_each(|id| drop(self.in_flight.remove(id)));
         }
         while let Some(first) = state
             .pending

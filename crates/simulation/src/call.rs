@@ -14,7 +14,7 @@ use ottla_sender::Request;
 ///
 /// A coordinator that gives a transaction up because of its timeout raises the epoch, and whatever comes after that is
 /// refused as if there were a twin. Only of an abort this is known to be harmless (KIP-588). An InitProducerId without an
-/// answer may be carried out later, and fences who sent it.
+/// answer may be carried out later, and fences who sent it. A commit that may be done, and is to be aborted, is the end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Init,
@@ -53,6 +53,7 @@ impl Call {
                         | ErrorCode::INVALID_PRODUCER_EPOCH
                         | ErrorCode::INVALID_PRODUCER_ID_MAPPING
                         | ErrorCode::INVALID_TXN_STATE
+                        | ErrorCode::TRANSACTION_ABORTABLE
                 )
             }),
             _ => false,

@@ -12,13 +12,13 @@ const SHOWN_LEN_MAX: usize = 110;
 /// The bugs, by what they do; the code names them where they stand. First those of the core, then those of transactions.
 pub(crate) const MUTANTS: &[&str] = &[
     // Memory and deliveries.
+    "a batch that expires in flight is let go",
     "batch counted as complete twice",
     "delivery resolved and not woken",
     "flush misses the parts of a split",
     "lost wake-up of the sender",
     "lost wake-up of who waits for memory",
     "memory for who comes last",
-    "memory is given back while its bytes are in flight",
     "memory of a cancelled wait is lost",
     "offset of the batch for all of it",
     "split loses a record",

@@ -90,6 +90,9 @@ pub(crate) enum Trouble {
     WallJump {
         by_ms: i64,
     },
+    /// The answer to an EndTxn is lost, and when it is asked for again the coordinator says that the transaction has to be
+    /// aborted.
+    LostVerdict,
 }
 
 /// The faults of a seed.
@@ -106,6 +109,9 @@ pub(crate) fn draw(scenario: &Scenario, random: &mut Rng) -> Vec<(Time, Trouble)
 }
 
 fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
+    if scenario.transactional && chance(random, 3) {
+        return Trouble::LostVerdict;
+    }
     let broker = random.i32(1..=BROKERS);
     let back = Duration::from_millis(random.u64(100..6_000));
     match random.u32(..100) {

@@ -2,7 +2,9 @@
 
 use crate::desk::{Desk, GRACE, Manner};
 use crate::ledger::{Entry, State};
-use ottla_sender::{Call, GroupMetadata, GroupOffset, SendRecord, TransactionError, TransactionErrorKind};
+use ottla_sender::{
+    Call, GroupMetadata, GroupOffset, Persistence, SendRecord, TransactionError, TransactionErrorKind,
+};
 use ottla_time::Time;
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
@@ -288,6 +290,11 @@ pub(crate) fn check(
     seen: &BTreeSet<u32>,
     may_mix: bool,
 ) -> Result<(), String> {
+    let comes_late = |record: &u32| {
+        let state = &entries[*record as usize].state;
+        let persistence = Persistence::PossiblyPersisted;
+        may_mix && (*state == State::Unwatched || *state == State::Failed { persistence })
+    };
     let mut of_transactions = BTreeSet::new();
     for (number, transaction) in transactions.iter().enumerate() {
         let records = || transaction.records.clone();
@@ -304,8 +311,8 @@ pub(crate) fn check(
         let (all, none) = (found.len() == queued.len(), found.is_empty());
         let holds = match transaction.verdict {
             Verdict::Committed => all,
-            Verdict::Aborted => none || may_mix,
-            Verdict::Unknown => all || none || may_mix,
+            Verdict::Aborted => none || found.iter().all(|record| comes_late(record)),
+            Verdict::Unknown => all || none || found.iter().all(|record| comes_late(record)),
         };
         if !holds {
             return Err(format!(

@@ -333,6 +333,9 @@ impl World {
 
     /// Lets everything run that can run at this moment.
     fn settle(&mut self) -> Result<(), String> {
+        if self.scenario.growths > 0 {
+            self.note_growth();
+        }
         loop {
             let mut quiet = true;
             while let Some(woken) = self.list.pop() {
@@ -482,8 +485,8 @@ impl World {
         {
             return Err("a send waits for memory, and no record has any".to_owned());
         }
-        let backlog = self.links.iter().filter(|link| !link.backlog.is_empty());
-        let in_writers: usize = backlog.flat_map(|link| &link.backlog).map(unaccounted).sum();
+        let open = self.by_connection.values().map(|&link| &self.links[link]);
+        let in_writers: usize = open.flat_map(|link| &link.backlog).map(unaccounted).sum();
         if used < in_writers {
             return Err(format!("{used} bytes are in use, and writers hold {in_writers}"));
         }
@@ -555,8 +558,7 @@ impl World {
         let transactions = self.desk.transactions.borrow();
         // Before Kafka 3.6 a broker takes a batch that comes after the end of its transaction for one of the next
         // (KAFKA-14402); nothing that a producer does helps.
-        let may_mix = self.scenario.cluster.pose < ottla_broker::Pose::V3_9
-            && self.desk.counters.borrow().lost_responses > 0;
+        let may_mix = self.scenario.cluster.pose < ottla_broker::Pose::V3_9;
         transactions::check(entries, &transactions, committed, may_mix)?;
         let topic = &self.scenario.topics[0].0;
         let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);

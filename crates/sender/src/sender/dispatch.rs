@@ -8,7 +8,7 @@ use crate::{Acks, Action, ApiRange, Request, SealJob};
 use ottla_accumulator::BatchIdentity;
 use ottla_protocol::ApiKey;
 use ottla_protocol::wire::Uuid;
-use ottla_time::{Time, mutant};
+use ottla_time::Time;
 use std::sync::Arc;
 
 /// The versions of Metadata that this client speaks; 0 cannot ask for no topic.
@@ -96,15 +96,7 @@ impl Sender {
                         base_sequence: stamp.base_sequence,
                         transactional: self.shared.transactions.is_some(),
                     })),
-                    payload: match mutant!("memory is given back while its bytes are in flight") {
-                        true => pending
-                            .batch
-                            .payload()
-                            .iter()
-                            .map(|piece| piece.to_vec().into())
-                            .collect(),
-                        false => pending.batch.payload().to_vec(),
-                    },
+                    payload: pending.batch.payload().to_vec(),
                 });
             }
         }

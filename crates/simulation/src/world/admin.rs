@@ -85,10 +85,18 @@ impl World {
         let frame = frame(ApiKey::CREATE_PARTITIONS, 1, &request);
         self.cluster
             .handle_frame(connection, frame, self.now, self.clock.wall_ms());
-        if self.cluster.partition_count(&name) == Some(count + 1) {
-            self.desk.counters.borrow_mut().partitions_grown += 1;
-            self.scenario.topics[topic].1 = count + 1;
-            self.desk.grow(topic, count + 1);
+    }
+
+    /// Notes which topics have more partitions now: the broker that was asked may have been slow.
+    pub(super) fn note_growth(&mut self) {
+        for (index, topic) in self.scenario.topics.iter_mut().enumerate() {
+            if let Some(count) = self.cluster.partition_count(&topic.0)
+                && count != topic.1
+            {
+                topic.1 = count;
+                self.desk.counters.borrow_mut().partitions_grown += 1;
+                self.desk.grow(index, count);
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ use super::{Event, World};
 use crate::link::{Dial, Weather};
 use crate::plan::Trouble;
 use crate::scenario::BROKERS;
+use ottla_broker::{Fault, FaultAction};
+use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_time::Time;
 use std::time::Duration;
 
@@ -64,6 +66,12 @@ impl World {
             Trouble::WallJump { by_ms } => {
                 counters.wall_jumps += 1;
                 self.clock.jump_wall_ms(by_ms);
+            }
+            Trouble::LostVerdict => {
+                let end = |action| Fault::new(action).api(ApiKey::END_TXN).times(1);
+                self.cluster.add_fault(end(FaultAction::DropResponse));
+                let abort = FaultAction::Error(ErrorCode::TRANSACTION_ABORTABLE);
+                self.cluster.add_fault(end(abort).skip(1));
             }
             Trouble::CloseAll { broker } => self.cluster.close_connections(Some(broker)),
             Trouble::NoNames { back } => {
