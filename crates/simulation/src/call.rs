@@ -22,6 +22,7 @@ pub(crate) enum Call {
     AddOffsets(i16),
     CommitOffsets(i16),
     Commit(i16),
+    Abort(i16),
 }
 
 impl Call {
@@ -36,7 +37,10 @@ impl Call {
             ApiKey::END_TXN => {
                 let body = Bytes::from(request.body.concat());
                 let request = EndTxnRequest::decode(&mut Reader::from_bytes(&body), version).ok()?;
-                request.committed.then_some(Call::Commit(version))?
+                match request.committed {
+                    true => Call::Commit(version),
+                    false => Call::Abort(version),
+                }
             }
             _ => return None,
         })
@@ -46,6 +50,8 @@ impl Call {
     pub(crate) fn excuses(self, end: &End<'_>) -> bool {
         match (self, end) {
             (Call::Init, End::Failed { written }) => *written,
+            // No coordinator says this of an abort; a planted fault does.
+            (Call::Abort(_), End::Answered(body)) => self.codes(body) == [ErrorCode::TRANSACTION_ABORTABLE.0],
             (_, End::Answered(body)) => self.codes(body).into_iter().any(|code| {
                 matches!(
                     ErrorCode(code),
@@ -81,7 +87,7 @@ impl Call {
                 .flat_map(|topic| &topic.partitions)
                 .map(|partition| partition.error_code)
                 .collect(),
-            Call::Commit(version) => EndTxnResponse::decode(&mut reader, version)
+            Call::Commit(version) | Call::Abort(version) => EndTxnResponse::decode(&mut reader, version)
                 .map(|answer| vec![answer.error_code])
                 .unwrap_or_default(),
         }
