@@ -13,11 +13,14 @@
 //!
 //! # What is checked
 //! - after every event: no delivery is overdue, memory in use is what is held and no more than allowed, no send, flush
-//!   or close waits beyond its time, the sender does not spin;
+//!   or close waits beyond its time, the sender does not spin, nobody waits for memory that is free or is overtaken;
 //! - on the wire, from the bytes alone: sequences without gaps, one identity for a record unless it is certainly not in
-//!   the log, retries with the same bytes and in order, limits of requests in flight;
+//!   the log, retries with the same bytes and in order, no new epoch without a gap, limits of requests in flight, and
+//!   their timeouts;
 //! - at the end: each acked record is in the log once, at its offset, in order, with its own bytes; what failed as not
-//!   persisted is absent; what is possibly persisted is there at most once; after trouble everything works again.
+//!   persisted is absent; what is possibly persisted is there at most once; after trouble everything works again;
+//! - of transactions: all of what was committed is seen and nothing of what was aborted, offsets of groups go with them, who
+//!   was fenced by a twin commits no more, and nobody else comes to an end.
 //!
 //! The same seed gives the same [`Course::hash`].
 //!

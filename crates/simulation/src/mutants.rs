@@ -1,4 +1,6 @@
 //! Planted bugs: each is switched on in a process of its own, and has to be found by what is checked from outside.
+//!
+//! That a process panics or hangs can be seen from outside, too; most are found by what they do to records.
 
 use std::fmt;
 use std::process::{Command, ExitCode};

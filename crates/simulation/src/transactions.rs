@@ -311,8 +311,8 @@ pub(crate) fn check(
         let (all, none) = (found.len() == queued.len(), found.is_empty());
         let holds = match transaction.verdict {
             Verdict::Committed => all,
-            Verdict::Aborted => none || found.iter().all(|record| comes_late(record)),
-            Verdict::Unknown => all || none || found.iter().all(|record| comes_late(record)),
+            Verdict::Aborted => none || found.iter().all(comes_late),
+            Verdict::Unknown => all || none || found.iter().all(comes_late),
         };
         if !holds {
             return Err(format!(
