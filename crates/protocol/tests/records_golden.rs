@@ -36,7 +36,7 @@ const V2_SNAPPY: &str = "00000000000000000000006bffffffff02455f6e330002000000020
 const V2_LZ4: &str = "000000000000000000000064ffffffff023a6ec6cd0003000000020000018bcfe568000000018bcfe56805\
     ffffffffffffffffffffffffffff0000000304224d186040822400008022000000026b047631040268040102026e0110000a02010476320\
     010000104046b33010000000000";
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "zstd", feature = "zstd-rust"))]
 const V2_ZSTD: &str = "000000000000000000000061ffffffff02df3beaf90004000000020000018bcfe568000000018bcfe56805\
     ffffffffffffffffffffffffffff0000000328b52ffd005820010022000000026b047631040268040102026e0110000a02010476320010\
     000104046b330100010000";
@@ -149,7 +149,7 @@ fn v2_is_read() {
     check(V2_SNAPPY, 0, true, true);
     #[cfg(feature = "lz4")]
     check(V2_LZ4, 0, true, true);
-    #[cfg(feature = "zstd")]
+    #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
     check(V2_ZSTD, 0, true, true);
 }
 

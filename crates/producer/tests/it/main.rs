@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod exactly_once;
+mod examples;
 mod faults;
 mod hostile_network;
 mod life;

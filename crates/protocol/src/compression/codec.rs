@@ -96,7 +96,7 @@ impl Compression {
             Compression::Gzip => cfg!(feature = "gzip"),
             Compression::Snappy => cfg!(feature = "snappy"),
             Compression::Lz4 => cfg!(feature = "lz4"),
-            Compression::Zstd => cfg!(feature = "zstd"),
+            Compression::Zstd => cfg!(any(feature = "zstd", feature = "zstd-rust")),
         }
     }
 }

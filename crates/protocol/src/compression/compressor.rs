@@ -6,7 +6,7 @@ use super::gzip;
 use super::lz4;
 #[cfg(feature = "snappy")]
 use super::snappy;
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "zstd", feature = "zstd-rust"))]
 use super::zstd;
 use super::{Codec, CompressError, Compression};
 use std::fmt;
@@ -28,7 +28,7 @@ enum Encoder {
     Snappy(Box<snappy::Encoder>),
     #[cfg(feature = "lz4")]
     Lz4(Box<lz4::Encoder>),
-    #[cfg(feature = "zstd")]
+    #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
     Zstd(Box<zstd::Encoder>),
 }
 
@@ -48,7 +48,7 @@ impl Compressor {
             Compression::Snappy => Encoder::Snappy(Box::default()),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => Encoder::Lz4(Box::new(lz4::Encoder::new(level(codec)))),
-            #[cfg(feature = "zstd")]
+            #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
             Compression::Zstd => Encoder::Zstd(Box::new(zstd::Encoder::new(level(codec))?)),
             #[allow(unreachable_patterns, reason = "with all features on, every codec is above")]
             missing => return Err(CompressError::NotCompiledIn(missing)),
@@ -82,7 +82,7 @@ impl Compressor {
             Encoder::Snappy(encoder) => encoder.compress(chunks, out),
             #[cfg(feature = "lz4")]
             Encoder::Lz4(encoder) => encoder.compress(chunks, out),
-            #[cfg(feature = "zstd")]
+            #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
             Encoder::Zstd(encoder) => encoder.compress(chunks, out),
         }
     }
@@ -97,7 +97,7 @@ impl fmt::Debug for Compressor {
 }
 
 /// The level of a codec that has levels.
-#[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd"))]
+#[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd", feature = "zstd-rust"))]
 fn level(codec: Codec) -> i32 {
     // A codec with levels always carries one; 0 is never read.
     codec.level().unwrap_or_default()

@@ -6,7 +6,7 @@ use super::gzip;
 use super::lz4;
 #[cfg(feature = "snappy")]
 use super::snappy;
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "zstd", feature = "zstd-rust"))]
 use super::zstd;
 use super::{Compression, DecompressError};
 use std::fmt;
@@ -16,7 +16,7 @@ use std::fmt;
 pub struct Decompressor {
     #[cfg(feature = "gzip")]
     gzip: Option<Box<gzip::Decoder>>,
-    #[cfg(feature = "zstd")]
+    #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
     zstd: Option<Box<zstd::Decoder>>,
 }
 
@@ -54,7 +54,7 @@ impl Decompressor {
             Compression::Snappy => snappy::decompress(input, output),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => lz4::decompress(input, output),
-            #[cfg(feature = "zstd")]
+            #[cfg(any(feature = "zstd", feature = "zstd-rust"))]
             Compression::Zstd => self.zstd.get_or_insert_default().decompress(input, output),
             #[allow(unreachable_patterns, reason = "with all features on, every codec is above")]
             missing => Err(DecompressError::NotCompiledIn(missing)),
@@ -136,10 +136,22 @@ impl<'a> Output<'a> {
 }
 
 /// A cursor over compressed bytes.
-#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd"))]
+#[cfg(any(
+    feature = "gzip",
+    feature = "snappy",
+    feature = "lz4",
+    feature = "zstd",
+    feature = "zstd-rust"
+))]
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
-#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd"))]
+#[cfg(any(
+    feature = "gzip",
+    feature = "snappy",
+    feature = "lz4",
+    feature = "zstd",
+    feature = "zstd-rust"
+))]
 #[allow(dead_code, reason = "each codec uses some")]
 impl<'a> Input<'a> {
     /// The next `len` bytes, if there are as many.
