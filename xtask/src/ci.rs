@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::metadata::{Package, Workspace};
+use crate::portable;
 use crate::project;
 use crate::test;
 
@@ -39,6 +40,7 @@ const STEPS: &[Step] = &[
     ("features", features),
     ("crates alone", crates_alone),
     ("package", package),
+    ("portable", portable::run),
     ("fuzz", || xtask(&["fuzz", "--smoke"])),
     ("simulation", || xtask(&["sim", "--seeds", "2000"])),
     (TEST, test::run),

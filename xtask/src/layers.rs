@@ -153,6 +153,12 @@ const LAYERS: &[Layer] = &[
         io: Io::Free,
     },
     Layer {
+        package: "ottla-portable",
+        may_use: &["ottla"],
+        tests_may_use: &[],
+        io: Io::Free,
+    },
+    Layer {
         package: "ottla-benches",
         may_use: &[
             "ottla",

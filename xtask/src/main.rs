@@ -19,6 +19,7 @@ mod maven;
 mod metadata;
 #[cfg(feature = "messages")]
 mod oracle;
+mod portable;
 mod program;
 mod project;
 #[cfg(feature = "messages")]

@@ -19,7 +19,8 @@ pub(crate) fn run(servers: &str) -> Result<(), Box<dyn Error>> {
     std::thread::scope(|scope| {
         let send = |thread: usize| {
             for number in 0..10 {
-                transaction.send(&Record::to("orders").value(format!("{thread}.{number}")))?;
+                let record = Record::to("orders").value(format!("{thread}.{number}"));
+                drop(transaction.send(&record)?);
             }
             Ok::<(), ottla::Error>(())
         };

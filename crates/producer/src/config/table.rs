@@ -5,7 +5,7 @@ use super::definition::Allowed::{
 };
 use super::definition::Importance::{High, Low, Medium};
 use super::definition::KeyType::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
-use super::definition::Meaning::{JavaCode, Mapped, NoMeaning, NotYet, Partly, Refused, Used};
+use super::definition::Meaning::{JavaCode, Mapped, NoMeaning, Partly, Refused, Used};
 use super::definition::Preset::{Is, Null, Required};
 use super::definition::{Allowed, Definition, Importance, KeyType, Meaning, Preset};
 

@@ -76,6 +76,15 @@ const ROWS: &[Row] = &[
     ("metadata.max.idle.ms", "7777", "7.777s", |c| {
         format!("{:?}", sender(c).metadata_max_idle)
     }),
+    (
+        "metadata.recovery.rebootstrap.trigger.ms",
+        "77",
+        "Some(77ms)",
+        |c| format!("{:?}", sender(c).rebootstrap_trigger),
+    ),
+    ("metadata.recovery.strategy", "none", "None", |c| {
+        format!("{:?}", sender(c).rebootstrap_trigger)
+    }),
     ("metrics.num.samples", "7", "7", |c| {
         metrics(c).samples.to_string()
     }),
