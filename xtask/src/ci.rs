@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     ("package", package),
     ("portable", portable::run),
     ("fuzz", || xtask(&["fuzz", "--smoke"])),
+    ("loom", || xtask(&["loom"])),
     ("simulation", || xtask(&["sim", "--seeds", "2000"])),
     (TEST, test::run),
 ];

@@ -15,6 +15,7 @@ mod guard;
 mod interrupt;
 mod kafka;
 mod layers;
+mod loom;
 mod maven;
 mod metadata;
 #[cfg(feature = "messages")]
@@ -54,6 +55,8 @@ enum Command {
     Kafka(kafka::Action),
     /// Prove that the crates depend on each other only downwards, and on no I/O where there must be none.
     Layers,
+    /// Try every interleaving of two threads where they share more than a lock.
+    Loom,
     /// Compare our encoding of all messages with that of the Java client, over random instances.
     #[cfg(feature = "messages")]
     Oracle(oracle::Arguments),
@@ -84,6 +87,7 @@ impl Command {
             Self::Jars(arguments) => maven::run(&arguments),
             Self::Kafka(action) => kafka::run(action),
             Self::Layers => layers::run(),
+            Self::Loom => loom::run(),
             #[cfg(feature = "messages")]
             Self::Oracle(arguments) => oracle::run(&arguments),
             #[cfg(feature = "messages")]

@@ -233,7 +233,7 @@ impl Drop for FlushWait {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

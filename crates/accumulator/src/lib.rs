@@ -48,6 +48,8 @@ mod accumulator;
 mod batch;
 mod delivery;
 mod flush;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod memory;
 mod partition;
 mod payload;

@@ -18,9 +18,9 @@
 
 mod line;
 
+use crate::sync::Mutex;
 use line::{Lines, free_for_share};
 use ottla_time::mutant;
-use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -444,5 +444,5 @@ impl Drop for Chunk {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -114,7 +114,7 @@ impl RecordSink for ChainSink<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::memory::MemoryPool;
