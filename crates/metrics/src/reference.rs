@@ -57,6 +57,32 @@ const GROUPS: &[(Group, &str)] = &[
 
 #[cfg(test)]
 mod tests {
+    /// The metrics to watch have to be there.
+    #[test]
+    fn what_the_page_on_operating_names_exists() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+        let page = std::fs::read_to_string(path).expect("docs/operating.md");
+        let section = page
+            .split("\n## ")
+            .find(|section| section.starts_with("What to watch"));
+        let rows = section
+            .expect("the section")
+            .lines()
+            .filter(|line| line.starts_with("| `"));
+        let mut found = 0;
+        for row in rows {
+            let first = row.split('|').nth(1).expect("a first column");
+            for name in first.split('`').skip(1).step_by(2) {
+                assert!(
+                    super::DEFINITIONS.iter().any(|metric| metric.name == name),
+                    "{name}"
+                );
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found} names");
+    }
+
     #[test]
     fn the_page_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");

@@ -45,7 +45,7 @@ pub(crate) enum Callback {
 
 impl Callback {
     /// A panic is the callback's own affair: the panic hook has told of it, and the others are still told.
-    fn run(self, outcome: Outcome) {
+    pub(crate) fn run(self, outcome: Outcome) {
         let _ = catch_unwind(AssertUnwindSafe(|| match self {
             Callback::Closure(closure) => closure(outcome),
             Callback::Handler(handler, number) => handler.on_delivery(number, outcome),

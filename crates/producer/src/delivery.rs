@@ -1,8 +1,10 @@
 //! The outcome of a record.
 
 use crate::Error;
+use crate::observe::Slot;
 use ottla_sender::RecordMetadata;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The future outcome of one record: where it is, or why it is not there.
@@ -10,27 +12,69 @@ use std::task::{Context, Poll};
 /// It resolves by `delivery.timeout.ms`, whether it is awaited or not. Dropping it costs nothing and cancels nothing.
 #[derive(Debug)]
 #[must_use = "an outcome that nobody looks at loses errors; drop it explicitly if that is meant"]
-pub struct Delivery(pub(crate) ottla_sender::Delivery);
+pub struct Delivery(Source);
+
+/// Where the outcome comes from.
+#[derive(Debug)]
+enum Source {
+    Batch(ottla_sender::Delivery),
+    /// By way of those who look at each record.
+    Observed(Box<Observed>),
+}
+
+#[derive(Debug)]
+struct Observed {
+    topic: String,
+    partition: i32,
+    slot: Arc<Slot>,
+}
+
+impl From<ottla_sender::Delivery> for Delivery {
+    fn from(delivery: ottla_sender::Delivery) -> Delivery {
+        Delivery(Source::Batch(delivery))
+    }
+}
 
 impl Delivery {
+    pub(crate) fn observed(topic: &str, partition: i32, slot: Arc<Slot>) -> Delivery {
+        let topic = topic.to_owned();
+        Delivery(Source::Observed(Box::new(Observed {
+            topic,
+            partition,
+            slot,
+        })))
+    }
+
     /// The topic of the record.
     pub fn topic(&self) -> &str {
-        self.0.topic()
+        match &self.0 {
+            Source::Batch(delivery) => delivery.topic(),
+            Source::Observed(observed) => &observed.topic,
+        }
     }
 
     /// The partition of the record.
     pub fn partition(&self) -> i32 {
-        self.0.partition()
+        match &self.0 {
+            Source::Batch(delivery) => delivery.partition(),
+            Source::Observed(observed) => observed.partition,
+        }
     }
 
     /// Whether the outcome stands, so that awaiting it will not wait.
     pub fn is_resolved(&self) -> bool {
-        self.0.is_resolved()
+        match &self.0 {
+            Source::Batch(delivery) => delivery.is_resolved(),
+            Source::Observed(observed) => observed.slot.outcome().is_some(),
+        }
     }
 
     /// The outcome, if it stands.
     pub fn outcome(&self) -> Option<Result<RecordMetadata, Error>> {
-        Some(self.0.outcome()?.map_err(Error::from))
+        match &self.0 {
+            Source::Batch(delivery) => Some(delivery.outcome()?.map_err(Error::from)),
+            Source::Observed(observed) => observed.slot.outcome(),
+        }
     }
 }
 
@@ -38,6 +82,9 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_err(Error::from)
+        match &mut self.0 {
+            Source::Batch(delivery) => Pin::new(delivery).poll(cx).map_err(Error::from),
+            Source::Observed(observed) => observed.slot.poll(cx),
+        }
     }
 }

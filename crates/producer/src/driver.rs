@@ -76,6 +76,8 @@ impl Driver {
                 self.sender
                     .handle_features(epoch, versions.feature_level("transaction.version"));
                 self.sender.handle_ready(node, ranges, now);
+                #[cfg(feature = "tracing")]
+                crate::tracing::connected(self.metrics.client_id(), node);
             }
             NetworkEvent::Response { node, id, body } => self.sender.handle_response(node, id, body, now),
             NetworkEvent::Written { node, id } => self.sender.handle_written(node, id, now),
@@ -89,6 +91,8 @@ impl Driver {
                     .handle_failed(node, id, &error.to_string(), written, now);
             }
             NetworkEvent::Disconnected { node, error, .. } => {
+                #[cfg(feature = "tracing")]
+                crate::tracing::disconnected(self.metrics.client_id(), node, &error);
                 let cause = error.to_string();
                 let class = class(&error);
                 self.sender

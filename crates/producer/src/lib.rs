@@ -8,6 +8,8 @@ pub mod config;
 mod delivery;
 mod driver;
 mod error;
+mod interceptor;
+mod observe;
 mod producer;
 mod record;
 pub mod sasl;
@@ -16,12 +18,15 @@ mod send;
 mod stream;
 #[cfg(feature = "tls-no-provider")]
 mod tls;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod transaction;
 mod typed;
 
 pub use callback::DeliveryHandler;
 pub use delivery::Delivery;
 pub use error::Error;
+pub use interceptor::{Acknowledgement, Interceptor};
 pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};
 #[cfg(any(feature = "oauth", feature = "schema-registry"))]
 pub use ottla_network::http;

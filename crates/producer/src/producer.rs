@@ -9,6 +9,8 @@ use crate::codec_pool::CodecPool;
 use crate::config::{self, Config, ConfigBuilder, Warning};
 use crate::delivery::Delivery;
 use crate::driver::Driver;
+use crate::interceptor::Interceptor;
+use crate::observe::Observers;
 use crate::record::TopicRef;
 use crate::sasl::{self, CredentialProvider};
 use crate::{Error, Record, Topic};
@@ -51,6 +53,7 @@ pub struct Producer {
 struct Inner {
     handle: Handle,
     callbacks: Callbacks,
+    observers: Observers,
     config: Config,
     client_id: String,
     warnings: Vec<Warning>,
@@ -71,6 +74,7 @@ impl Producer {
             source: Source::Builder(ConfigBuilder::new()),
             runtime: None,
             credentials: None,
+            observers: Observers::default(),
         }
     }
 
@@ -81,6 +85,10 @@ impl Producer {
     /// If this future is dropped before it is ready, nothing was queued.
     #[inline]
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        if self.inner.observers.are_there() {
+            // Boxed, so that the future of a send that nobody looks at is small.
+            return Box::pin(self.send_observed(record, None)).await;
+        }
         let headers = record.headers();
         let send = record.as_send(&headers);
         let handle = &self.inner.handle;
@@ -93,22 +101,27 @@ impl Producer {
             }
         };
         match handle.send_now(topic, &send) {
-            Ok(delivery) => Ok(Delivery(delivery)),
+            Ok(delivery) => Ok(Delivery::from(delivery)),
             // Boxed, so that the future of a send that need not wait is small.
-            Err(unsent) => Ok(Delivery(Box::pin(handle.send_later(topic, &send, unsent)).await?)),
+            Err(unsent) => Ok(Delivery::from(
+                Box::pin(handle.send_later(topic, &send, unsent)).await?,
+            )),
         }
     }
 
     /// Queues a record now or not at all. An error that [would have to wait](Error::would_wait) is no more than that:
     /// metadata has been asked for, memory comes free.
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        if self.inner.observers.are_there() {
+            return self.try_send_observed(record, None);
+        }
         let headers = record.headers();
         let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => self.inner.handle.try_send(&topic.0, &send),
             TopicRef::Name(name) => self.inner.handle.try_send(&self.inner.handle.topic(name), &send),
         };
-        Ok(Delivery(delivery?))
+        Ok(Delivery::from(delivery?))
     }
 
     /// A handle to a topic. Sending by handle saves the look-up by name for each record.
@@ -178,6 +191,10 @@ impl Producer {
         &self.inner.handle
     }
 
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.inner.observers
+    }
+
     pub(crate) fn callbacks(&self) -> &Callbacks {
         &self.inner.callbacks
     }
@@ -233,6 +250,7 @@ pub struct ProducerBuilder {
     source: Source,
     runtime: Option<tokio::runtime::Handle>,
     credentials: Option<Arc<dyn CredentialProvider>>,
+    observers: Observers,
 }
 
 #[derive(Debug)]
@@ -310,6 +328,19 @@ impl ProducerBuilder {
         }
     }
 
+    /// Lets an interceptor see each record and its outcome, after those that were given before.
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> ProducerBuilder {
+        self.observers.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Has the context of each record's span written into its headers.
+    #[cfg(feature = "tracing")]
+    pub fn trace_context(mut self, context: impl crate::tracing::TraceContext) -> ProducerBuilder {
+        self.observers.context = Some(Arc::new(context));
+        self
+    }
+
     /// Checks the configuration and starts the producer. It connects in the background: a broker that is not there
     /// shows in the first send.
     pub fn build(self) -> Result<Producer, Error> {
@@ -318,6 +349,11 @@ impl ProducerBuilder {
             Source::Ready(config, warnings) => (*config, warnings),
         };
         let client_id = client_id(&config);
+        let observers = Observers {
+            #[cfg(feature = "tracing")]
+            client_id: client_id.as_str().into(),
+            ..self.observers
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seed = fastrand::u64(..);
         let mut network = network_config(&config, &client_id);
@@ -350,6 +386,7 @@ impl ProducerBuilder {
             inner: Arc::new(Inner {
                 handle,
                 callbacks,
+                observers,
                 config,
                 client_id,
                 warnings,

@@ -226,6 +226,30 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The key, if there is one.
+    pub fn key_bytes(&self) -> Option<&[u8]> {
+        self.key.as_ref().map(|key| &*key.0)
+    }
+
+    /// The value; `None` for a tombstone.
+    pub fn value_bytes(&self) -> Option<&[u8]> {
+        self.value.as_ref().map(|value| &*value.0)
+    }
+
+    /// The value of the last header of this name, if there is one: it may be null.
+    pub fn last_header(&self, name: &str) -> Option<Option<&[u8]>> {
+        match &self.headers {
+            Headers::Borrowed(headers) => {
+                let found = headers.iter().rev().find(|header| header.key == name)?;
+                Some(found.value)
+            }
+            Headers::Mixed(headers) => {
+                let (_, value) = headers.iter().rev().find(|(key, _)| key == name)?;
+                Some(value.as_ref().map(|value| &*value.0))
+            }
+        }
+    }
+
     pub(crate) fn topic_ref(&self) -> &TopicRef<'a> {
         &self.topic
     }

@@ -48,19 +48,7 @@ impl Producer {
         record: &Record<'_>,
         callback: impl FnOnce(Result<RecordMetadata, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        self.callbacks().start()?;
-        let headers = record.headers();
-        let send = record.as_send(&headers);
-        let topic = self.topic_of(record);
-        let mut attempt = self.handle().attempt(&topic, &send, None)?;
-        let Some(noting) = self.callbacks().note() else {
-            return Err(Error::from(TrySendError::Memory));
-        };
-        match attempt.append()? {
-            Some(delivery) => noting.push(delivery, Callback::Closure(Box::new(callback))),
-            None => return Err(Error::from(attempt.give_up())),
-        }
-        Ok(())
+        self.try_send_noted(record, Callback::Closure(Box::new(callback)))
     }
 
     /// Queues a record as [`send_with`](Producer::send_with), and has its outcome told to one handler of many records,
@@ -118,13 +106,13 @@ impl Producer {
     }
 
     /// Queues a record, in the transaction of this number or in the one that is open, and notes its callback the moment it
-    /// is appended.
-    pub(crate) async fn send_noted(
+    /// is appended. Its partition comes back.
+    pub(crate) async fn append_noted(
         &self,
         record: &Record<'_>,
         transaction: Option<u64>,
         callback: Callback,
-    ) -> Result<(), Error> {
+    ) -> Result<i32, Error> {
         let callbacks = self.callbacks();
         callbacks.start()?;
         let headers = record.headers();
@@ -137,8 +125,9 @@ impl Producer {
                 None => false,
                 Some(noting) => match attempt.append()? {
                     Some(delivery) => {
+                        let partition = delivery.partition();
                         noting.push(delivery, callback);
-                        return Ok(());
+                        return Ok(partition);
                     }
                     None => true,
                 },
@@ -149,6 +138,31 @@ impl Producer {
                 attempt.wait_for(|cx| callbacks.poll_room(cx)).await
             };
             waited?;
+        }
+    }
+
+    /// [`append_noted`](Producer::append_noted), now or not at all.
+    pub(crate) fn try_append_noted(
+        &self,
+        record: &Record<'_>,
+        transaction: Option<u64>,
+        callback: Callback,
+    ) -> Result<i32, Error> {
+        self.callbacks().start()?;
+        let headers = record.headers();
+        let send = record.as_send(&headers);
+        let topic = self.topic_of(record);
+        let mut attempt = self.handle().attempt(&topic, &send, transaction)?;
+        let Some(noting) = self.callbacks().note() else {
+            return Err(Error::from(TrySendError::Memory));
+        };
+        match attempt.append()? {
+            Some(delivery) => {
+                let partition = delivery.partition();
+                noting.push(delivery, callback);
+                Ok(partition)
+            }
+            None => Err(Error::from(attempt.give_up())),
         }
     }
 

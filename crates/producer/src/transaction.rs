@@ -103,6 +103,9 @@ impl Transaction {
     /// Queues a record in this transaction, as [`Producer::send`]. A record that was not queued leaves the transaction
     /// as it was; one that was, and is not delivered, makes the commit fail.
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        if self.producer.observers().are_there() {
+            return Box::pin(self.producer.send_observed(record, Some(self.number))).await;
+        }
         let handle = self.producer.handle();
         let headers = record.headers();
         let send = record.as_send(&headers);
@@ -113,11 +116,14 @@ impl Transaction {
                 handle.send_in_transaction(self.number, &topic, &send).await
             }
         };
-        Ok(Delivery(delivery?))
+        Ok(Delivery::from(delivery?))
     }
 
     /// Queues a record in this transaction now or not at all, as [`Producer::try_send`].
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        if self.producer.observers().are_there() {
+            return self.producer.try_send_observed(record, Some(self.number));
+        }
         let handle = self.producer.handle();
         let headers = record.headers();
         let send = record.as_send(&headers);
@@ -125,7 +131,7 @@ impl Transaction {
             TopicRef::Handle(topic) => handle.try_send_in_transaction(self.number, &topic.0, &send),
             TopicRef::Name(name) => handle.try_send_in_transaction(self.number, &handle.topic(name), &send),
         };
-        Ok(Delivery(delivery?))
+        Ok(Delivery::from(delivery?))
     }
 
     /// Queues a record in this transaction, and has its outcome told to `callback`, as [`Producer::send_with`].

@@ -5,6 +5,7 @@ mod exactly_once;
 mod examples;
 mod faults;
 mod hostile_network;
+mod interceptors;
 mod life;
 mod metrics;
 #[cfg(all(feature = "oauth", feature = "tls"))]
@@ -15,6 +16,8 @@ mod records;
 mod sasl;
 mod settings;
 mod shapes;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod telemetry;
 mod transactions;
