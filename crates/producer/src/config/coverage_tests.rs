@@ -137,7 +137,7 @@ const TESTS: &[(&str, &[&str])] = &[
 fn is_told_only(definition: &Definition) -> bool {
     matches!(
         definition.meaning,
-        Meaning::NotYet | Meaning::NoMeaning(_) | Meaning::JavaCode(_) | Meaning::Refused(_)
+        Meaning::NoMeaning(_) | Meaning::JavaCode(_) | Meaning::Refused(_)
     )
 }
 

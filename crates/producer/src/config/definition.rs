@@ -161,8 +161,6 @@ pub enum Meaning {
     Mapped(&'static str),
     /// Only these values work so far; another one is refused, and so is the default when it is asked for by name.
     Partly(&'static [&'static str]),
-    /// It does nothing yet: a value other than the default is refused.
-    NotYet,
     /// It can mean nothing outside a Java virtual machine and changes nothing that a broker sees: accepted with a
     /// warning.
     NoMeaning(&'static str),
@@ -178,7 +176,6 @@ impl fmt::Display for Meaning {
             Meaning::Used => f.write_str("used"),
             Meaning::Mapped(how) => write!(f, "mapped: {how}"),
             Meaning::Partly(values) => write!(f, "only {} so far", values.join(", ")),
-            Meaning::NotYet => f.write_str("does nothing yet, refused unless it is the default"),
             Meaning::NoMeaning(why) => write!(f, "ignored with a warning: {why}"),
             Meaning::Refused(why) | Meaning::JavaCode(why) => write!(f, "refused: {why}"),
         }

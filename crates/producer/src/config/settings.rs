@@ -236,8 +236,6 @@ impl Reading {
                         self.errors.push(refused(reason));
                     }
                 }
-                Meaning::NotYet if is_default => {}
-                Meaning::NotYet => self.errors.push(refused("this key does nothing yet".to_owned())),
                 Meaning::NoMeaning(why) => {
                     let text = format!("is ignored: {why}");
                     self.warnings
