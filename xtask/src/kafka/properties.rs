@@ -38,8 +38,9 @@ pub(crate) enum Keeper {
 /// What ZooKeeper is started with.
 pub(crate) fn zookeeper(port: u16, data: &Path) -> String {
     let data = escape(&data.to_string_lossy());
+    // A session lasts two ticks at least, and ends at a tick.
     format!(
-        "dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n"
+        "dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\nadmin.enableServer=false\nmaxClientCnxns=0\n"
     )
 }
 
@@ -73,8 +74,10 @@ pub(crate) fn node(
         Keeper::ZooKeeper => {
             set("broker.id", &id.to_string());
             set("zookeeper.connect", &format!("127.0.0.1:{}", all[0].controller));
-            // As short as the broker's session with KRaft below, which it stands for.
-            set("zookeeper.session.timeout.ms", "4000");
+            // A broker that comes back before its old session is over refuses to start (NodeExists).
+            set("zookeeper.session.timeout.ms", "3000");
+            // This is as long by default, and a broker on a busy machine needs more for its start.
+            set("zookeeper.connection.timeout.ms", "60000");
         }
     }
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", ports.broker);

@@ -23,6 +23,7 @@ use crate::test::Counts;
 use cases::{Case, Expected};
 
 mod cases;
+mod renewal;
 
 const TOPIC: &str = "security";
 
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// Only cases whose name holds this.
     #[arg(long)]
     only: Option<String>,
+    /// Instead: sessions that end every 2 s, under load for so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["short", "only"])]
+    renewals: Option<u64>,
     /// A program that was built before [default: a build of this checkout].
     #[arg(long)]
     program: Option<PathBuf>,
@@ -53,6 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => Program::at(path.clone()),
         None => Program::build(false)?,
     };
+    if let Some(seconds) = arguments.renewals {
+        return renewal::run(&program, seconds);
+    }
     let mut cases = short_cases();
     if !arguments.short {
         cases.extend(cases::matrix_by_version());
