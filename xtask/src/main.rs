@@ -25,6 +25,8 @@ mod program;
 mod project;
 #[cfg(feature = "messages")]
 mod roundtrip;
+#[cfg(test)]
+mod scenarios;
 mod security;
 mod simulation;
 mod test;
