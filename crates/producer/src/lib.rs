@@ -8,6 +8,8 @@ pub mod config;
 mod delivery;
 mod driver;
 mod error;
+#[cfg(feature = "metrics")]
+mod exporter;
 mod interceptor;
 mod observe;
 mod producer;

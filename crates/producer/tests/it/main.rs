@@ -3,6 +3,8 @@
 mod callbacks;
 mod exactly_once;
 mod examples;
+#[cfg(feature = "metrics")]
+mod exporter;
 mod faults;
 mod hostile_network;
 mod interceptors;
