@@ -60,7 +60,7 @@ async fn records_batches_and_requests_are_counted() {
 async fn retries_errors_and_throttles_are_counted() {
     let cluster = cluster(1);
     let producer = producer(&cluster, &[("max.request.size", "100000")]);
-    let refused = producer.send(&Record::to(TOPIC).value(&vec![0; 200_000])).await;
+    let refused = producer.send(&Record::to(TOPIC).value(vec![0; 200_000])).await;
     refused.expect_err("too large");
     assert_eq!(number(&producer, "record-error-total", None), 1.0);
 
