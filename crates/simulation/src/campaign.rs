@@ -13,11 +13,13 @@ pub(crate) const FAILURES_SHOWN_MAX: usize = 10;
 /// Each of so many seeds is run twice, and has to go the same way.
 const REPEATED_EVERY: u64 = 50;
 
-/// A seed takes some hundredths of a second: one that takes this long, in real time, hangs. What hangs cannot be ended
-/// but with the process.
-const SEED_TIME_MAX: Duration = Duration::from_secs(20);
-/// So often is looked for seeds that hang.
+/// So often is looked for seeds that hang. What hangs cannot be ended but with the process.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// A seed takes some hundredths of a second: one that is still there at so many looks hangs. Looks are counted, not
+/// seconds: a machine that stood still is no reason.
+const LOOKS_MAX: u32 = 1_200;
+/// The same with a planted bug: of those many do hang.
+const LOOKS_MAX_PLANTED: u32 = 200;
 
 /// What came of many seeds.
 #[derive(Debug, Default)]
@@ -39,6 +41,11 @@ impl Campaign {
         let all = Mutex::new(Campaign::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let watch = Watch::new(threads);
+        let looks_max = if arguments.plant.is_some() {
+            LOOKS_MAX_PLANTED
+        } else {
+            LOOKS_MAX
+        };
         // Panics are failures of their seed; the default hook would print them among the report.
         std::panic::set_hook(Box::new(|_| {}));
         let work = |thread: usize| {
@@ -66,7 +73,7 @@ impl Campaign {
                 let work = &work;
                 scope.spawn(move || work(thread));
             }
-            scope.spawn(|| watch.look());
+            scope.spawn(|| watch.look(looks_max));
         });
         drop(std::panic::take_hook());
         let mut campaign = all.into_inner().unwrap_or_default();
@@ -118,13 +125,13 @@ impl Campaign {
     }
 }
 
-/// What each thread is at, and since when.
+/// What each thread is at, and how often it was seen there.
 struct Watch(Vec<Mutex<At>>);
 
 #[derive(Clone, Copy)]
 enum At {
     Start,
-    Seed(u64, Instant),
+    Seed(u64, u32),
     End,
 }
 
@@ -141,7 +148,7 @@ impl Watch {
     }
 
     fn begins(&self, thread: usize, seed: u64) {
-        self.set(thread, At::Seed(seed, Instant::now()));
+        self.set(thread, At::Seed(seed, 0));
     }
 
     fn ends(&self, thread: usize) {
@@ -149,16 +156,23 @@ impl Watch {
     }
 
     /// Looks on until all have ended. Ends the process if a seed hangs.
-    fn look(&self) {
-        let at = |place: &Mutex<At>| place.lock().map_or(At::End, |at| *at);
+    fn look(&self, looks_max: u32) {
+        let look = |place: &Mutex<At>| {
+            let mut at = place.lock().ok()?;
+            if let At::Seed(_, looks) = &mut *at {
+                *looks += 1;
+            }
+            Some(*at)
+        };
         loop {
             let mut all_ended = true;
-            for at in self.0.iter().map(at) {
+            for at in self.0.iter().filter_map(look) {
                 all_ended &= matches!(at, At::End);
-                if let At::Seed(seed, since) = at
-                    && since.elapsed() > SEED_TIME_MAX
+                if let At::Seed(seed, looks) = at
+                    && looks > looks_max
                 {
-                    println!("seed {seed} fails: it hangs: no end after {SEED_TIME_MAX:?} of real time");
+                    let real_time = WATCH_EVERY * looks_max;
+                    println!("seed {seed} fails: it hangs: no end after {real_time:?} of real time");
                     println!("  again: cargo xtask sim --seed {seed} --trace");
                     std::process::exit(1);
                 }
