@@ -46,21 +46,26 @@ impl Call {
         })
     }
 
+    /// Whether it is EndTxn.
+    pub(crate) fn ends(self) -> bool {
+        matches!(self, Call::Commit(_) | Call::Abort(_))
+    }
+
     /// Whether a producer may be at its end for this.
     pub(crate) fn excuses(self, end: &End<'_>) -> bool {
         match (self, end) {
             (Call::Init, End::Failed { written }) => *written,
             // No coordinator says this of an abort; a planted fault does.
             (Call::Abort(_), End::Answered(body)) => self.codes(body) == [ErrorCode::TRANSACTION_ABORTABLE.0],
-            (_, End::Answered(body)) => self.codes(body).into_iter().any(|code| {
-                matches!(
-                    ErrorCode(code),
-                    ErrorCode::PRODUCER_FENCED
-                        | ErrorCode::INVALID_PRODUCER_EPOCH
-                        | ErrorCode::INVALID_PRODUCER_ID_MAPPING
-                        | ErrorCode::INVALID_TXN_STATE
-                        | ErrorCode::TRANSACTION_ABORTABLE
-                )
+            (_, End::Answered(body)) => self.codes(body).into_iter().any(|code| match ErrorCode(code) {
+                ErrorCode::PRODUCER_FENCED
+                | ErrorCode::INVALID_PRODUCER_EPOCH
+                | ErrorCode::INVALID_PRODUCER_ID_MAPPING => true,
+                // The coordinator has aborted it, or a planted fault says so.
+                ErrorCode::INVALID_TXN_STATE | ErrorCode::TRANSACTION_ABORTABLE => {
+                    matches!(self, Call::Commit(_))
+                }
+                _ => false,
             }),
             _ => false,
         }

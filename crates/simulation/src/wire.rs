@@ -157,6 +157,9 @@ impl Wire {
             ));
         }
         if let Some(call) = Call::read(request) {
+            if call.ends() && !self.outstanding.is_empty() {
+                return Err("a transaction is ended while a batch is on its way".to_owned());
+            }
             self.calls.insert(request.id, call);
         }
         if request.api_key != ApiKey::PRODUCE.0 {
