@@ -66,6 +66,7 @@ pub(crate) fn write(
                 let [_, _, (_, trust), _] = trusts(stores)?;
                 save(&listener.name().to_lowercase(), Some(listener), &trust)?;
             }
+            (Listener::Oidc, _) => save("oidc", Some(listener), &signed_tokens())?,
             (_, None) => {}
         }
     }
@@ -155,6 +156,22 @@ fn logins() -> [(&'static str, Settings); 4] {
                 "oauthbearer.OAuthBearerLoginModule",
                 format!("unsecuredLoginStringClaim_sub=\"{user}\""),
             ),
+        ),
+    ]
+}
+
+/// A token from an endpoint, whose address is missing: whoever uses this plays it.
+fn signed_tokens() -> Settings {
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    vec![
+        ("sasl.mechanism", "OAUTHBEARER".to_owned()),
+        (
+            "sasl.jaas.config",
+            format!("{package}.OAuthBearerLoginModule required;"),
+        ),
+        (
+            "sasl.login.callback.handler.class",
+            format!("{package}.OAuthBearerLoginCallbackHandler"),
         ),
     ]
 }

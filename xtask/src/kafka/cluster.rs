@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, test_kill_process};
 
+use super::issuer;
 use super::listeners::{self, Listener};
 use super::node::{self, Node, Role};
 use super::properties::{self, Keeper, Ports};
@@ -205,7 +206,7 @@ impl Cluster {
     /// Writes the folders of all nodes.
     fn create(options: &Options, library: Library, folder: &Path) -> anyhow::Result<Self> {
         let count = options.nodes;
-        let listeners = Listener::chosen(options.tls, options.sasl);
+        let listeners = Listener::chosen(options.tls, options.sasl, checks_tokens(&options.version));
         let ports_of_node = 2 + listeners.len();
         let ports = match options.port {
             Some(first) => ports::from(first, ports_of_node * count)?,
@@ -229,6 +230,10 @@ impl Cluster {
             true => Some(Stores::create(&folder.join("stores"))?),
             false => None,
         };
+        let issuer = folder.join("issuer");
+        if listeners.contains(&Listener::Oidc) {
+            issuer::create(&issuer)?;
+        }
         if !listeners.is_empty() {
             let bootstrap = |listener| addresses(ports.iter().map(|ports| ports.of(listener)));
             clients::write(&clients::folder(folder), &listeners, stores.as_ref(), bootstrap)?;
@@ -250,6 +255,7 @@ impl Cluster {
                 keeper(&options.version),
                 &of_node.join("data"),
                 stores.as_ref(),
+                &issuer,
                 &settings,
             );
             nodes.push(Node::create(
@@ -457,6 +463,11 @@ fn keeper(version: &str) -> Keeper {
         true => Keeper::KRaft,
         false => Keeper::ZooKeeper,
     }
+}
+
+/// Whether `version` is 4.0, the first where a broker reads the issuer's keys from a file that is allowed by name.
+fn checks_tokens(version: &str) -> bool {
+    maven::release(version) >= (4, 0)
 }
 
 fn lost_a_port(error: &anyhow::Error) -> bool {

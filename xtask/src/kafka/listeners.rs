@@ -1,7 +1,9 @@
 //! Listeners beside the plain one: TLS, SASL, and who may log in.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use super::issuer;
 use super::properties::Ports;
 use super::stores::Stores;
 
@@ -26,11 +28,13 @@ pub(crate) enum Listener {
     Expired,
     /// TLS with a certificate of another host.
     Misnamed,
+    /// SASL without TLS, for tokens that an issuer has signed.
+    Oidc,
 }
 
 impl Listener {
-    /// The listeners that a cluster has beside the plain one.
-    pub(crate) fn chosen(tls: bool, sasl: bool) -> Vec<Listener> {
+    /// The listeners that a cluster has beside the plain one. `checks_tokens`: the brokers can tell who signed a token.
+    pub(crate) fn chosen(tls: bool, sasl: bool, checks_tokens: bool) -> Vec<Listener> {
         let all = [
             (Listener::Ssl, tls),
             (Listener::Mtls, tls),
@@ -38,6 +42,7 @@ impl Listener {
             (Listener::SaslSsl, tls && sasl),
             (Listener::Expired, tls),
             (Listener::Misnamed, tls),
+            (Listener::Oidc, sasl && checks_tokens),
         ];
         let chosen = all.into_iter().filter(|(_, chosen)| *chosen);
         chosen.map(|(listener, _)| listener).collect()
@@ -52,6 +57,7 @@ impl Listener {
             Listener::SaslSsl => "SASL_SSL",
             Listener::Expired => "EXPIRED",
             Listener::Misnamed => "MISNAMED",
+            Listener::Oidc => "OIDC",
         }
     }
 
@@ -59,12 +65,13 @@ impl Listener {
     pub(crate) fn protocol(self) -> &'static str {
         match self {
             Listener::Mtls | Listener::Expired | Listener::Misnamed => "SSL",
+            Listener::Oidc => "SASL_PLAINTEXT",
             listener => listener.name(),
         }
     }
 
     fn has_tls(self) -> bool {
-        self != Listener::SaslPlaintext
+        !matches!(self, Listener::SaslPlaintext | Listener::Oidc)
     }
 
     /// The store with its key and certificate.
@@ -83,7 +90,7 @@ impl Listener {
 
 /// What a node's properties say about its listeners. `stores` are there if one has TLS; `newest` names of mechanisms
 /// are those of Kafka 2.0 and newer.
-pub(crate) fn properties(ports: &Ports, stores: Option<&Stores>) -> String {
+pub(crate) fn properties(ports: &Ports, stores: Option<&Stores>, issuer: &Path) -> String {
     let mut text = String::new();
     let mut set = |key: String, value: &str| {
         // A `String` takes everything.
@@ -131,6 +138,37 @@ pub(crate) fn properties(ports: &Ports, stores: Option<&Stores>) -> String {
             set(format!("{prefix}.{mechanism}.sasl.jaas.config"), &entry);
         }
     }
+    if listeners().any(|listener| listener == Listener::Oidc) {
+        let prefix = "listener.name.oidc.oauthbearer";
+        let package = "org.apache.kafka.common.security.oauthbearer";
+        let keys = issuer.join(issuer::JWKS);
+        set(
+            "listener.name.oidc.sasl.enabled.mechanisms".to_owned(),
+            "OAUTHBEARER",
+        );
+        // A broker wants a log-in of its own for each mechanism, though it never uses this one.
+        for (key, value) in [
+            (
+                "sasl.jaas.config",
+                format!(
+                    "{package}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
+                ),
+            ),
+            (
+                "sasl.server.callback.handler.class",
+                format!("{package}.OAuthBearerValidatorCallbackHandler"),
+            ),
+            ("connections.max.reauth.ms", "2000".to_owned()),
+            (
+                "sasl.oauthbearer.jwks.endpoint.url",
+                format!("file://{}", keys.display()),
+            ),
+            ("sasl.oauthbearer.expected.issuer", issuer::ISSUER.to_owned()),
+            ("sasl.oauthbearer.expected.audience", issuer::AUDIENCE.to_owned()),
+        ] {
+            set(format!("{prefix}.{key}"), &value);
+        }
+    }
     if listeners().any(Listener::has_sasl) {
         set(
             "sasl.enabled.mechanisms".to_owned(),
@@ -158,15 +196,15 @@ mod tests {
     #[test]
     fn sasl_over_tls_takes_both() {
         let names = |tls, sasl| {
-            let chosen = Listener::chosen(tls, sasl).into_iter().map(Listener::name);
+            let chosen = Listener::chosen(tls, sasl, true).into_iter().map(Listener::name);
             chosen.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(names(false, false), "");
         assert_eq!(names(true, false), "SSL MTLS EXPIRED MISNAMED");
-        assert_eq!(names(false, true), "SASL_PLAINTEXT");
+        assert_eq!(names(false, true), "SASL_PLAINTEXT OIDC");
         assert_eq!(
             names(true, true),
-            "SSL MTLS SASL_PLAINTEXT SASL_SSL EXPIRED MISNAMED"
+            "SSL MTLS SASL_PLAINTEXT SASL_SSL EXPIRED MISNAMED OIDC"
         );
     }
 }

@@ -11,6 +11,7 @@ use crate::project;
 
 mod clients;
 mod cluster;
+mod issuer;
 pub(crate) mod java;
 mod listeners;
 mod node;

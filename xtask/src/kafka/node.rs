@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::java;
 use super::properties::Ports;
+use super::{issuer, java};
 use crate::guard::Guard;
 use crate::maven::Library;
 
@@ -119,6 +119,13 @@ impl Node {
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
             ])
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+            // Where a broker may read the keys of issuers: 4.0 asks for the address, 4.1 for the file as well.
+            .args(["urls", "files"].map(|what| {
+                let keys = self.folder.with_file_name("issuer").join(issuer::JWKS);
+                let scheme = if what == "urls" { "file://" } else { "" };
+                let name = "org.apache.kafka.sasl.oauthbearer.allowed";
+                format!("-D{name}.{what}={scheme}{}", keys.display())
+            }))
             .arg("-cp")
             .arg(library.broker_class_path()?)
             .arg(self.role.class())

@@ -52,6 +52,7 @@ pub(crate) fn node(
     keeper: Keeper,
     data: &Path,
     stores: Option<&Stores>,
+    issuer: &Path,
     more: &[(String, String)],
 ) -> String {
     let ports = &all[id - 1];
@@ -120,7 +121,7 @@ pub(crate) fn node(
         set("broker.session.timeout.ms", "4000");
         set("broker.heartbeat.interval.ms", "1000");
     }
-    text.push_str(&listeners::properties(ports, stores));
+    text.push_str(&listeners::properties(ports, stores, issuer));
     for (key, value) in more {
         let _ = writeln!(text, "{key}={}", escape(value));
     }
@@ -145,7 +146,7 @@ mod tests {
                 others: Vec::new(),
             })
             .collect();
-        let text = node(2, &all, Keeper::KRaft, Path::new("/data/2"), None, &[]);
+        let text = node(2, &all, Keeper::KRaft, Path::new("/data/2"), None, Path::new("/issuer"), &[]);
         for line in [
             "node.id=2",
             "controller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202",
@@ -192,6 +193,7 @@ mod tests {
             Keeper::KRaft,
             Path::new("/data"),
             None,
+            Path::new("/issuer"),
             &[("a".to_owned(), "b".to_owned())],
         );
         assert!(text.contains(",SASL_PLAINTEXT://127.0.0.1:300\n"), "{text}");

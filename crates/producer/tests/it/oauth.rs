@@ -338,3 +338,131 @@ async fn a_renewal_that_hangs_holds_up_nobody() {
     assert_eq!(web.asked().len(), 2);
     producer.close(Duration::from_secs(5)).await;
 }
+
+/// The value of a field in the form that was sent.
+fn field(asked: &str, name: &str) -> Option<String> {
+    let form = asked.rsplit("\r\n\r\n").next()?;
+    let pair = form
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+    pair.map(str::to_owned)
+}
+
+fn part(jwt: &str, index: usize) -> Value {
+    let part = jwt.split('.').nth(index).expect("a part");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("Base64")).expect("JSON")
+}
+
+#[tokio::test]
+async fn an_assertion_stands_for_the_secret() {
+    let Some(certificates) = certificates() else {
+        return;
+    };
+    certificates
+        .openssl("pkcs8 -topk8 -in client.key -v2 aes-256-cbc -out locked.pem -passout pass:canary-key");
+    let key = certificates.path("locked.pem");
+    let template = certificates.write(
+        "template.json",
+        r#"{"header":{"kid":"k7"},"payload":{"more":[1]}}"#,
+    );
+    let cluster = cluster();
+    let web = Web::start(None, |_, _| good("me")).await;
+    let url = format!("http://127.0.0.1:{}/token", web.port);
+    let assertion = |name: &str| format!("sasl.oauthbearer.assertion.{name}");
+    let made = |builder: ProducerBuilder| {
+        builder
+            .set(assertion("algorithm"), "es256")
+            .set(assertion("private.key.file"), &key)
+            .set(assertion("private.key.passphrase"), "canary-key")
+            .set(assertion("template.file"), &template)
+            .set(assertion("claim.aud"), "endpoint")
+            .set(assertion("claim.iss"), "me")
+            .set(assertion("claim.sub"), "me too")
+            .set(assertion("claim.exp.seconds"), "100")
+            .set(assertion("claim.nbf.seconds"), "10")
+            .set(assertion("claim.jti.include"), "true")
+            .set("sasl.oauthbearer.scope", "a b")
+    };
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    let bearer = |builder: ProducerBuilder| {
+        builder.set(
+            "sasl.oauthbearer.jwt.retriever.class",
+            format!("{package}.JwtBearerJwtRetriever"),
+        )
+    };
+    let start = || builder(&cluster, &url, "");
+    let file = certificates.write("assertion", " a.b.c\n");
+    let from_file = |builder: ProducerBuilder| builder.set(assertion("file"), &file);
+    for builder in [
+        bearer(made(start())),
+        made(start()).set(ID, "the id"),
+        bearer(from_file(start())),
+        from_file(start()),
+    ] {
+        send_one(builder).await.expect("taken");
+    }
+    let asked = web.asked();
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(
+        asked
+            .iter()
+            .all(|asked| !asked.contains("authorization:") && !asked.contains("canary"))
+    );
+    let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
+    assert_eq!(field(&asked[0], "grant_type").as_deref(), Some(grant));
+    assert_eq!(field(&asked[0], "scope").as_deref(), Some("a+b"));
+    let jwt = field(&asked[0], "assertion").expect("an assertion");
+    assert_eq!(part(&jwt, 0), json!({"alg": "ES256", "typ": "JWT", "kid": "k7"}));
+    let claims = part(&jwt, 1);
+    let of = |name: &str| claims[name].as_i64().expect("a number");
+    assert_eq!((of("exp") - of("iat"), of("iat") - of("nbf")), (100, 10));
+    assert!((now() - of("iat") as f64).abs() < 60.0);
+    assert_eq!(claims["jti"].as_str().map(str::len), Some(36));
+    for (name, value) in [
+        ("aud", json!("endpoint")),
+        ("iss", json!("me")),
+        ("sub", json!("me too")),
+        ("more", json!([1])),
+    ] {
+        assert_eq!(claims[name], value);
+    }
+    // Both halves of a signature on P-256.
+    let signature = jwt.rsplit('.').next().expect("a signature");
+    assert_eq!(URL_SAFE_NO_PAD.decode(signature).expect("Base64").len(), 64);
+
+    assert_eq!(
+        field(&asked[1], "grant_type").as_deref(),
+        Some("client_credentials")
+    );
+    assert_eq!(field(&asked[1], "client_id").as_deref(), Some("the+id"));
+    let assertion_type = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    assert_eq!(
+        field(&asked[1], "client_assertion_type").as_deref(),
+        Some(assertion_type)
+    );
+    let second = field(&asked[1], "client_assertion").expect("an assertion");
+    assert_ne!(part(&second, 1)["jti"], claims["jti"]);
+    assert_eq!(field(&asked[2], "assertion").as_deref(), Some("a.b.c"));
+    assert_eq!(field(&asked[3], "client_assertion").as_deref(), Some("a.b.c"));
+
+    // What cannot be signed says why, and holds neither key nor passphrase.
+    let wrong = certificates.write("wrong.json", "canary");
+    for (name, value, part) in [
+        (
+            "private.key.passphrase",
+            "canary-other",
+            "private.key.passphrase does not open the key",
+        ),
+        ("algorithm", "RS256", "RS256 takes an RSA key"),
+        ("private.key.file", "/no/such/key", "cannot read /no/such/key"),
+        ("private.key.file", &wrong, "it holds no private key"),
+        ("template.file", &wrong, "is no JSON"),
+    ] {
+        let error = send_one(bearer(made(start())).set(assertion(name), value)).await;
+        let error = error.expect_err(part);
+        assert!(
+            error.contains(part) && !error.contains("canary"),
+            "{part}: {error}"
+        );
+    }
+}

@@ -163,3 +163,72 @@ async fn try_send_starts_the_look_up() {
     }
     assert_eq!(refusals, 1, "the first look-up's error was told, once");
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_registry_with_tls_is_set_up_by_confluents_keys() {
+    use crate::web::{certificates, front};
+    use ottla::config::ConfigBuilder;
+    let Some(certificates) = certificates() else {
+        return;
+    };
+    let server = MockServer::start(MockRegistry::new()).expect("a port");
+    let port = server.url().rsplit(':').next().and_then(|port| port.parse().ok());
+    let (port, task) = front(certificates.acceptor(true), port.expect("a port")).await;
+    let identity = format!(
+        "{}{}",
+        certificates.read("client.key"),
+        certificates.read("client.crt")
+    );
+    let identity = certificates.write("client.pem", &identity);
+    let trust = certificates.path("ca.crt");
+    let register = async |url: String, settings: &[(&str, &str)]| {
+        let start = ConfigBuilder::new()
+            .bootstrap_servers("localhost:9092")
+            .set("schema.registry.url", url)
+            .set("basic.auth.credentials.source", "USER_INFO")
+            .set("basic.auth.user.info", "me:canary")
+            .set("max.retries", "0");
+        let builder = settings
+            .iter()
+            .fold(start, |builder, &(key, value)| builder.set(key, value));
+        let (config, warnings) = builder.build().expect("a good configuration");
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let registry = config
+            .schema_registry()
+            .expect("the stores can be read")
+            .expect("an address");
+        let registered = registry
+            .register("s", &Schema::new(SchemaKind::Avro, SCHEMA), false)
+            .await;
+        registered.map(|registered| registered.id).map_err(|error| {
+            let text = format!("{error} {error:?} {registry:?} {config:?}");
+            assert!(!text.contains("canary"), "{text}");
+            text
+        })
+    };
+    let url = || format!("https://localhost:{port}");
+    let trusting = [
+        ("schema.registry.ssl.truststore.type", "PEM"),
+        ("schema.registry.ssl.truststore.location", trust.as_str()),
+    ];
+    let known = [
+        ("schema.registry.ssl.keystore.type", "PEM"),
+        ("schema.registry.ssl.keystore.location", identity.as_str()),
+    ];
+    let both = [trusting, known].concat();
+    assert_eq!(register(url(), &both).await, Ok(1));
+    let error = register(url(), &trusting).await.expect_err("no certificate");
+    assert!(error.contains("refused a client without certificate"), "{error}");
+    let error = register(url(), &[]).await.expect_err("nobody trusted");
+    assert!(error.contains("signed by nobody"), "{error}");
+    let error = register(format!("https://[::ffff:127.0.0.1]:{port}"), &both).await;
+    assert!(error.expect_err("another name").contains("is not for"));
+    let nameless = ("schema.registry.ssl.endpoint.identification.algorithm", "");
+    let nameless = [&both[..], &[nameless]].concat();
+    assert_eq!(
+        register(format!("https://[::ffff:127.0.0.1]:{port}"), &nameless).await,
+        Ok(1)
+    );
+    task.abort();
+}
