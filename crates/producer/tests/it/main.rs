@@ -12,6 +12,8 @@ mod life;
 mod metrics;
 #[cfg(all(feature = "oauth", feature = "tls"))]
 mod oauth;
+#[cfg(all(feature = "oauth", feature = "tls"))]
+mod oidc;
 mod proxy;
 mod real;
 mod records;
