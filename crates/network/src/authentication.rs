@@ -22,6 +22,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::wire::Reader;
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The newest version of SaslHandshake: from 1 on the mechanism's messages travel in SaslAuthenticate.
 const HANDSHAKE_VERSION_MAX: i16 = 1;
@@ -245,7 +246,7 @@ impl Authentication {
     }
 
     fn send(&self, message: &[u8], situation: Situation<'_>) -> Next {
-        let auth_bytes = Bytes::copy_from_slice(message);
+        let auth_bytes = cleared(message.to_vec());
         match self.authenticate_version {
             None => Next::SendBare(auth_bytes),
             Some(version) => {
@@ -253,10 +254,19 @@ impl Authentication {
                     auth_bytes,
                     ..SaslAuthenticateRequest::default()
                 };
-                Next::Send(encode(&request, version, situation))
+                let mut request = encode(&request, version, situation);
+                // Nobody else holds the encoded copy, so its memory is taken over as it is.
+                let pieces = std::mem::take(&mut request.body).into_iter();
+                request.body = pieces.map(|piece| cleared(piece.into())).collect();
+                Next::Send(request)
             }
         }
     }
+}
+
+/// Bytes whose memory is cleared with their last holder: passwords and tokens go out in them. TLS has copies of its own.
+fn cleared(bytes: Vec<u8>) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes))
 }
 
 fn encode<R: ottla_protocol::Request>(

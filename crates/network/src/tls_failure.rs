@@ -83,12 +83,23 @@ pub enum TlsFailure {
         /// Which.
         detail: String,
     },
+    /// It failed, and with settings that are not the newest: files have changed, and cannot be used as they are now.
+    Stale {
+        /// What failed.
+        failure: Box<TlsFailure>,
+        /// Which file cannot be used, and why.
+        detail: String,
+    },
 }
 
 impl TlsFailure {
     /// Whether what listens there is no Kafka broker with TLS at all.
     pub(crate) fn is_wrong_peer(&self) -> bool {
-        matches!(self, TlsFailure::NotTls { .. } | TlsFailure::PlaintextBroker)
+        match self {
+            TlsFailure::NotTls { .. } | TlsFailure::PlaintextBroker => true,
+            TlsFailure::Stale { failure, .. } => failure.is_wrong_peer(),
+            _ => false,
+        }
     }
 
     /// What to look at or to change.
@@ -148,6 +159,7 @@ impl TlsFailure {
             }
             TlsFailure::Stores { .. } => "repair the file; new connections read it again",
             TlsFailure::Protocol { .. } => "check what listens on this port; the broker's log may say more",
+            TlsFailure::Stale { .. } => "repair the file; new connections read it again",
         }
     }
 }
@@ -204,6 +216,10 @@ impl fmt::Display for TlsFailure {
             TlsFailure::PlaintextBroker => f.write_str("this listener speaks Kafka without TLS"),
             TlsFailure::Stores { detail } => f.write_str(detail),
             TlsFailure::Protocol { detail } => write!(f, "TLS failed: {detail}"),
+            TlsFailure::Stale { failure, detail } => write!(
+                f,
+                "{failure}; and this was with what was read before a file changed, which cannot be used now: {detail}"
+            ),
         }
     }
 }

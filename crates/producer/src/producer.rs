@@ -58,6 +58,8 @@ struct Inner {
     client_id: String,
     warnings: Vec<Warning>,
     runtime: tokio::runtime::Handle,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<Arc<crate::tls::TlsFiles>>,
 }
 
 impl Drop for Inner {
@@ -237,6 +239,13 @@ impl Producer {
         Ok(self.inner.handle.client_instance_id(timeout).await?)
     }
 
+    /// Why a changed file with certificates or keys (`ssl.*.location`) is not used: new connections go on with what was
+    /// read before it changed. `None` if all is well, as far as the last connection saw it.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn stores_failure(&self) -> Option<config::ConfigError> {
+        self.inner.tls.as_ref()?.failure()
+    }
+
     /// Bytes of `buffer.memory` that records hold now.
     pub fn memory_used(&self) -> usize {
         self.inner.handle.memory_used()
@@ -364,8 +373,8 @@ impl ProducerBuilder {
         let metrics = Arc::new(Metrics::new(metrics));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
         let network = network.with_metrics(Arc::clone(&metrics));
-        let mut network =
-            NetworkDriver::new(network).with_connector(secured(Arc::new(tcp(&config)), &config)?);
+        let secured = secured(Arc::new(tcp(&config)), &config)?;
+        let mut network = NetworkDriver::new(network).with_connector(secured.connector);
         if let Some(provider) = provider {
             network = network.with_credentials(provider);
         }
@@ -391,6 +400,8 @@ impl ProducerBuilder {
                 client_id,
                 warnings,
                 runtime,
+                #[cfg(feature = "tls-no-provider")]
+                tls: secured.files,
             }),
         })
     }
@@ -425,22 +436,36 @@ fn client_id(config: &Config) -> String {
     }
 }
 
+/// A connector with what security asks for, and the files behind it.
+struct Secured {
+    connector: Arc<dyn Connector>,
+    #[cfg(feature = "tls-no-provider")]
+    files: Option<Arc<crate::tls::TlsFiles>>,
+}
+
 /// TLS over `connector`, if the configuration says so.
 #[cfg(feature = "tls-no-provider")]
-fn secured(connector: Arc<dyn Connector>, config: &Config) -> Result<Arc<dyn Connector>, Error> {
+fn secured(connector: Arc<dyn Connector>, config: &Config) -> Result<Secured, Error> {
     use crate::tls::{SharedTlsFiles, TlsFiles};
     use ottla_network::tls::TlsConnector;
     let Some(settings) = config.tls() else {
-        return Ok(connector);
+        return Ok(Secured {
+            connector,
+            files: None,
+        });
     };
-    let files = SharedTlsFiles(Arc::new(TlsFiles::read(settings)?));
-    Ok(Arc::new(TlsConnector::new(connector, Arc::new(files))))
+    let files = Arc::new(TlsFiles::read(settings)?);
+    let source = Arc::new(SharedTlsFiles(Arc::clone(&files)));
+    Ok(Secured {
+        connector: Arc::new(TlsConnector::new(connector, source)),
+        files: Some(files),
+    })
 }
 
 /// The configuration was checked: it asks for no TLS.
 #[cfg(not(feature = "tls-no-provider"))]
-fn secured(connector: Arc<dyn Connector>, _: &Config) -> Result<Arc<dyn Connector>, Error> {
-    Ok(connector)
+fn secured(connector: Arc<dyn Connector>, _: &Config) -> Result<Secured, Error> {
+    Ok(Secured { connector })
 }
 
 fn tcp(config: &Config) -> TcpConnector {

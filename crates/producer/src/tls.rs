@@ -22,6 +22,8 @@ pub(crate) struct TlsFiles {
 struct State {
     config: TlsConfig,
     stamps: Vec<Stamp>,
+    /// Why the files as they are now are not used.
+    failure: Option<ConfigError>,
 }
 
 /// By what a changed file is known; `None` where there is no file.
@@ -39,21 +41,42 @@ impl TlsFiles {
         let config = load(&settings)?;
         Ok(TlsFiles {
             settings,
-            state: Mutex::new(State { config, stamps }),
+            state: Mutex::new(State {
+                config,
+                stamps,
+                failure: None,
+            }),
         })
     }
 
     /// The settings as the files are now. Files that cannot be used, perhaps because they are being written, are left
-    /// alone until the next connection; what was read before goes on.
+    /// alone until the next connection; what was read before goes on, and if it does not do, the failure tells both.
     fn current(&self) -> TlsConfig {
         let stamps = stamps(&self.settings);
         let mut state = self.state.lock();
-        if stamps != state.stamps
-            && let Ok(config) = load(&self.settings)
-        {
-            *state = State { config, stamps };
+        if stamps == state.stamps {
+            state.failure = None;
+        } else {
+            match load(&self.settings) {
+                Ok(config) => {
+                    *state = State {
+                        config,
+                        stamps,
+                        failure: None,
+                    };
+                }
+                Err(error) => state.failure = Some(error),
+            }
         }
-        state.config.clone()
+        match &state.failure {
+            None => state.config.clone(),
+            Some(error) => state.config.clone().stale(error.to_string()),
+        }
+    }
+
+    /// Why the files were not used as they were at the last connection.
+    pub(crate) fn failure(&self) -> Option<ConfigError> {
+        self.state.lock().failure.clone()
     }
 }
 
@@ -180,4 +203,70 @@ fn unusable_store(file: &StoreFile, error: &StoreError) -> ConfigError {
 
 fn unusable_file(file: &StoreFile, error: &dyn fmt::Display) -> ConfigError {
     ConfigError::unusable(file.key, &format_args!("{}: {error}", file.path))
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+    use crate::config::ConfigBuilder;
+    use std::process::Command;
+
+    fn openssl(folder: &std::path::Path, name: &str) -> String {
+        let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -days 3 -subj /CN=a";
+        let made = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .arg("-out")
+            .arg(folder.join(name))
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        fs::read_to_string(folder.join(name)).expect("a certificate")
+    }
+
+    #[test]
+    fn a_changed_file_that_cannot_be_used_is_reported_until_it_is_repaired() {
+        if Command::new("openssl").arg("version").output().is_err() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "with CI set, openssl must be there"
+            );
+            println!("SKIPPED: there is no openssl");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, second) = (openssl(folder.path(), "1.pem"), openssl(folder.path(), "2.pem"));
+        let path = folder.path().join("trust.pem");
+        fs::write(&path, &first).expect("written");
+        let (config, _) = ConfigBuilder::new()
+            .bootstrap_servers("localhost:9092")
+            .set("security.protocol", "SSL")
+            .set("ssl.truststore.type", "PEM")
+            .set("ssl.truststore.location", path.display().to_string())
+            .build()
+            .expect("a good configuration");
+        let files = TlsFiles::read(config.tls().expect("TLS")).expect("the file is good");
+        let said = |files: &TlsFiles| {
+            files.current();
+            files.failure().map(|error| error.to_string())
+        };
+        assert_eq!(said(&files), None);
+        // Each has another length, so that no clock is needed to tell them apart.
+        for (text, part) in [
+            ("canary", Some("ssl.truststore.location")),
+            ("", Some("trust.pem")),
+        ] {
+            fs::write(&path, text).expect("written");
+            let found = said(&files).expect("it cannot be used");
+            assert!(
+                part.is_some_and(|part| found.contains(part)) && !found.contains("canary"),
+                "{found}"
+            );
+            assert!(format!("{:?}", files.current()).contains("stale"));
+        }
+        fs::remove_file(&path).expect("it was there");
+        assert!(said(&files).is_some_and(|said| said.contains("trust.pem")));
+        fs::write(&path, format!("{first}{second}")).expect("written");
+        assert_eq!(said(&files), None);
+        assert!(!format!("{:?}", files.current()).contains("stale"));
+    }
 }

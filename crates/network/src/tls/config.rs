@@ -16,6 +16,8 @@ pub struct TlsConfig {
     pub(super) client: Arc<ClientConfig>,
     /// Whether this client has a certificate.
     pub(super) has_identity: bool,
+    /// Why there are no newer ones.
+    pub(super) stale: Option<Arc<str>>,
 }
 
 impl TlsConfig {
@@ -23,13 +25,24 @@ impl TlsConfig {
     pub fn builder() -> TlsConfigBuilder {
         TlsConfigBuilder::default()
     }
+
+    /// The same settings, with the reason why newer ones cannot be used: a failure with these tells it
+    /// ([`TlsFailure::Stale`](crate::TlsFailure::Stale)).
+    #[must_use]
+    pub fn stale(mut self, reason: impl Into<Arc<str>>) -> TlsConfig {
+        self.stale = Some(reason.into());
+        self
+    }
 }
 
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("has_identity", &self.has_identity)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("TlsConfig");
+        shown.field("has_identity", &self.has_identity);
+        if let Some(stale) = &self.stale {
+            shown.field("stale", stale);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -166,6 +179,7 @@ impl TlsConfigBuilder {
         Ok(TlsConfig {
             client: Arc::new(client),
             has_identity,
+            stale: None,
         })
     }
 }

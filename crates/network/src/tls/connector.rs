@@ -67,7 +67,7 @@ impl TlsConnector {
         address: SocketAddr,
         config: &TlsConfig,
     ) -> io::Error {
-        if let Some(failure) = explain::failure(&error, start, config.has_identity) {
+        if let Some(failure) = explain::failure(&error, start, config) {
             return io::Error::new(io::ErrorKind::InvalidData, failure);
         }
         // It closed the connection, or the network broke.
@@ -91,7 +91,7 @@ pub(crate) async fn secure(
 ) -> io::Result<Box<dyn Stream>> {
     let name = server_name(endpoint).map_err(io::Error::other)?;
     handshake(stream, name, config).await.map_err(|(error, start)| {
-        match explain::failure(&error, &start, config.has_identity) {
+        match explain::failure(&error, &start, config) {
             Some(failure) => io::Error::new(io::ErrorKind::InvalidData, failure),
             None => io::Error::new(error.kind(), format!("{error} during the TLS handshake")),
         }
@@ -110,7 +110,7 @@ async fn handshake(
         .into_fallible()
         .await
     {
-        Ok(stream) => Ok(Box::new(Secured::new(stream, config.has_identity))),
+        Ok(stream) => Ok(Box::new(Secured::new(stream, config.clone()))),
         Err((error, stream)) => Err((error, stream.start().to_vec())),
     }
 }

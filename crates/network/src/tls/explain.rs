@@ -1,5 +1,6 @@
 //! From errors of rustls to ours.
 
+use super::config::TlsConfig;
 use super::x509::{Certificate, Key, show_time};
 use crate::frame::looks_like;
 use crate::{LooksLike, TlsFailure};
@@ -97,7 +98,18 @@ fn signature(error: &CertificateError, certificate: Option<&Certificate>) -> Tls
 
 /// Why a handshake, or what follows it, failed; `None` if that says nothing about TLS. `received` is the start of what
 /// the peer sent.
-pub(super) fn failure(error: &io::Error, received: &[u8], has_identity: bool) -> Option<TlsFailure> {
+pub(super) fn failure(error: &io::Error, received: &[u8], config: &TlsConfig) -> Option<TlsFailure> {
+    let failure = cause(error, received, config.has_identity)?;
+    Some(match &config.stale {
+        None => failure,
+        Some(detail) => TlsFailure::Stale {
+            failure: Box::new(failure),
+            detail: detail.to_string(),
+        },
+    })
+}
+
+fn cause(error: &io::Error, received: &[u8], has_identity: bool) -> Option<TlsFailure> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     if let Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = error
         && let Some(failure) = reason.downcast_ref::<TlsFailure>()

@@ -1,5 +1,6 @@
 //! Streams around rustls's: one that remembers what came first, one that speaks our errors.
 
+use super::config::TlsConfig;
 use super::explain;
 use crate::transport::Stream;
 use std::io::{self, IoSlice};
@@ -78,12 +79,12 @@ impl AsyncWrite for Remembering {
 /// A stream whose handshake is done.
 pub(super) struct Secured {
     inner: TlsStream<Remembering>,
-    has_identity: bool,
+    config: TlsConfig,
 }
 
 impl Secured {
-    pub(super) fn new(inner: TlsStream<Remembering>, has_identity: bool) -> Secured {
-        Secured { inner, has_identity }
+    pub(super) fn new(inner: TlsStream<Remembering>, config: TlsConfig) -> Secured {
+        Secured { inner, config }
     }
 
     /// An alert may come at any time: with TLS 1.3 that is how a broker refuses the client's certificate.
@@ -92,7 +93,7 @@ impl Secured {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return io::Error::new(error.kind(), "the broker closed the connection");
         }
-        match explain::failure(&error, self.inner.get_ref().0.start(), self.has_identity) {
+        match explain::failure(&error, self.inner.get_ref().0.start(), &self.config) {
             Some(failure) => io::Error::new(error.kind(), failure),
             None => error,
         }

@@ -45,7 +45,10 @@ impl Server {
 
     /// Connects as to `host`.
     fn connect(&self, config: TlsConfigBuilder, host: &str) -> Result<(), TlsFailure> {
-        let config = config.build().expect("settings");
+        self.connect_by(config.build().expect("settings"), host)
+    }
+
+    fn connect_by(&self, config: TlsConfig, host: &str) -> Result<(), TlsFailure> {
         let connector = TlsConnector::new(Arc::new(TcpConnector::default()), Arc::new(config));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
@@ -110,6 +113,27 @@ fn a_certificate_is_believed_if_everything_about_it_is_right() {
     for names in [true, false] {
         let stranger = trust(&tools, "stranger.crt").verify_names(names);
         refused(server.connect(stranger, "localhost"), "signed by nobody");
+    }
+}
+
+#[test]
+fn a_failure_with_old_settings_says_why_there_are_no_newer_ones() {
+    let Some(tools) = tools() else { return };
+    tools.authority("ca");
+    tools.authority("old");
+    tools.certificate("good", "ca", "rsa:2048", SAN, 30);
+    let server = Server::start(&tools, "good", "");
+    let stale = |file| {
+        let config = trust(&tools, file).build().expect("settings");
+        config.stale("trust.pem: it holds nothing")
+    };
+    // As long as they do, nothing is wrong.
+    assert_eq!(server.connect_by(stale("ca.crt"), "localhost"), Ok(()));
+    let failure = server.connect_by(stale("old.crt"), "localhost");
+    let failure = failure.expect_err("signed by another authority");
+    assert!(matches!(failure, TlsFailure::Stale { .. }), "{failure:?}");
+    for part in ["signed by nobody", "trust.pem: it holds nothing"] {
+        refused(Err(failure.clone()), part);
     }
 }
 
