@@ -16,7 +16,6 @@ pub mod codec_roundtrip;
 pub mod decompress;
 pub mod frames;
 pub mod jaas;
-pub mod jwt;
 mod memory;
 pub mod messages;
 pub mod partitioning;
@@ -33,7 +32,7 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 17] = [
     ("accumulator", accumulator::run),
     ("batch_build", batch_build::run),
     ("broker", broker::run),
@@ -43,7 +42,6 @@ pub const TARGETS: [Target; 18] = [
     ("decompress", decompress::run),
     ("frames", frames::run),
     ("jaas", jaas::run),
-    ("jwt", jwt::run),
     ("messages", messages::run),
     ("partitioning", partitioning::run),
     ("records", records::run),
