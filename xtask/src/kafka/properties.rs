@@ -146,7 +146,15 @@ mod tests {
                 others: Vec::new(),
             })
             .collect();
-        let text = node(2, &all, Keeper::KRaft, Path::new("/data/2"), None, Path::new("/issuer"), &[]);
+        let text = node(
+            2,
+            &all,
+            Keeper::KRaft,
+            Path::new("/data/2"),
+            None,
+            Path::new("/issuer"),
+            &[],
+        );
         for line in [
             "node.id=2",
             "controller.quorum.voters=1@127.0.0.1:200,2@127.0.0.1:201,3@127.0.0.1:202",
