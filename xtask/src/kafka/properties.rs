@@ -174,7 +174,15 @@ mod tests {
             controller: 200,
             others: Vec::new(),
         }];
-        let text = node(1, &all, Keeper::ZooKeeper, Path::new("/data"), None, &[]);
+        let text = node(
+            1,
+            &all,
+            Keeper::ZooKeeper,
+            Path::new("/data"),
+            None,
+            Path::new("/issuer"),
+            &[],
+        );
         for line in [
             "broker.id=1",
             "zookeeper.connect=127.0.0.1:200",
