@@ -13,6 +13,7 @@ pub mod broker;
 pub mod cli_envelope;
 pub mod cli_layout;
 pub mod codec_roundtrip;
+pub mod configuration;
 pub mod decompress;
 pub mod frames;
 pub mod jaas;
@@ -32,13 +33,14 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("accumulator", accumulator::run),
     ("batch_build", batch_build::run),
     ("broker", broker::run),
     ("cli_envelope", cli_envelope::run),
     ("cli_layout", cli_layout::run),
     ("codec_roundtrip", codec_roundtrip::run),
+    ("configuration", configuration::run),
     ("decompress", decompress::run),
     ("frames", frames::run),
     ("jaas", jaas::run),

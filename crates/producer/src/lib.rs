@@ -1,4 +1,36 @@
 //! A complete producer for Apache Kafka.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ottla::{Producer, Record, blocking::wait};
+//! # let cluster = ottla_broker::TestCluster::builder().topic("orders", 1).start_blocking()?;
+//! # let servers = cluster.bootstrap_servers();
+//!
+//! // `servers` is "host:port,host:port"; `wait` is for programs without an async runtime.
+//! let producer = Producer::builder().bootstrap_servers(servers).build()?;
+//! let delivery = wait(producer.send(&Record::to("orders").key("ada").value("placed")))?;
+//! println!("at {:?}", wait(delivery)?.offset());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Producer`]: sending, flushing, closing; [`Record`] and [`Delivery`]; [`Error`] with what to do about it.
+//! - [`Producer::send_with`] for callbacks, [`Producer::send_all`] for many; [`blocking`] without an async runtime.
+//! - [`Producer::begin`] and [`Transaction`]; [`TypedProducer`] for Rust types; [`config`] for every key of Java's producer.
+//! - For your tests: `ottla_broker::TestCluster`, a cluster in memory.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs; `zstd` needs a C compiler |
+//! | `zstd-rust` | | zstd without a C compiler, at one level |
+//! | `tls` | yes | TLS and certificate stores, with ring's cryptography, which needs a C compiler |
+//! | `tls-aws-lc-rs` | | the same with aws-lc-rs |
+//! | `oauth` | yes | tokens from an endpoint (OIDC) |
+//! | `futures` | yes | `Producer::send_stream` and `Producer::sink` |
+//! | `json`, `avro`, `schema-registry` | yes | serializers, and the registry's client |
+//! | `protobuf` | | Protobuf by prost |
 
 pub mod blocking;
 mod callback;
@@ -61,4 +93,27 @@ impl Topic {
     pub fn partition_count(&self) -> Option<usize> {
         self.0.partition_count()
     }
+}
+
+/// The manual, whose examples are compiled with the tests.
+#[cfg(doctest)]
+mod manual {
+    #[doc = include_str!("../../../docs/manual/coming-from.md")]
+    struct ComingFrom;
+    #[doc = include_str!("../../../docs/manual/delivery.md")]
+    struct Delivery;
+    #[doc = include_str!("../../../docs/manual/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../../../docs/manual/first-steps.md")]
+    struct FirstSteps;
+    #[doc = include_str!("../../../docs/manual/security.md")]
+    struct Security;
+    #[doc = include_str!("../../../docs/manual/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../../../docs/manual/transactions.md")]
+    struct Transactions;
+    #[doc = include_str!("../../../docs/manual/tuning.md")]
+    struct Tuning;
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
 }
