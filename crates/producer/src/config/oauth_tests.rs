@@ -155,7 +155,7 @@ fn keys_of_assertions() {
     let settings = oauth(&[bearer, file, KEY_FILE]);
     assert!(matches!(
         settings.grant,
-        Grant::JwtBearer { assertion: Assertion::File(path) } if path == PathBuf::from("/assertion")
+        Grant::JwtBearer { assertion: Assertion::File(path) } if path.as_os_str() == "/assertion"
     ));
     let made = |more: &[(&str, &str)]| match oauth(&[&[bearer, KEY_FILE][..], more].concat()).grant {
         Grant::JwtBearer {
@@ -216,7 +216,7 @@ fn classes_of_java_have_their_counterparts() {
         let retriever = format!("{PACKAGE}.{retriever}");
         for url in ["file:/token", "file:///token"] {
             let (_, login) = login(&[(RETRIEVER, &retriever), (ENDPOINT, url)]);
-            assert!(matches!(login, Login::File { path, .. } if path == PathBuf::from("/token")));
+            assert!(matches!(login, Login::File { path, .. } if path.as_os_str() == "/token"));
         }
     }
     let handler = format!("{PACKAGE}.internals.unsecured.OAuthBearerUnsecuredLoginCallbackHandler");
@@ -244,13 +244,16 @@ fn what_only_brokers_look_at_is_said_to_be_ignored() {
     }
 }
 
+/// Settings, and what the error says.
+type Refused<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn what_is_wrong_says_what_to_change() {
     let bearer = format!("{PACKAGE}.JwtBearerJwtRetriever");
     let file = format!("{PACKAGE}.FileJwtRetriever");
     let broker = format!("{PACKAGE}.BrokerJwtValidator");
     let jaas = |options: &str| format!("{PACKAGE}.OAuthBearerLoginModule required {options};");
-    let settings: &[(&[(&str, &str)], &[&str])] = &[
+    let settings: &[Refused<'_>] = &[
         (&[SECRET], &[ID.0, "clientId", "sasl.oauthbearer.assertion.file"]),
         (&[ID], &[SECRET.0, "clientSecret"]),
         (&[ENDPOINT_EMPTY], &[ENDPOINT, "is not set"]),

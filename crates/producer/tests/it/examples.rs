@@ -1,6 +1,9 @@
 //! Every example, run against the in-memory broker.
 
-#![allow(clippy::duplicate_mod, reason = "each example has its own copy of what they share")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each example has its own copy of what they share"
+)]
 
 use crate::support::cluster;
 use std::path::PathBuf;

@@ -45,7 +45,7 @@ fn producer(proxy: &Proxy, settings: &[(&str, &str)]) -> Producer {
 async fn send_one(producer: &Producer, value: &str) -> Result<(), ottla::Error> {
     let record = Record::to(TOPIC).partition(0).value(value);
     let delivery = producer.send(&record).await?;
-    delivery.await.map(drop).map_err(ottla::Error::from)
+    delivery.await.map(drop)
 }
 
 #[tokio::test]
