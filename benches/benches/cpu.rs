@@ -1,5 +1,5 @@
-//! CPU time for each record, user and system, of the whole default path: from `Producer::send` to the socket, with
-//! idempotence and an outcome for each record.
+//! CPU time, user and system, and allocations for each record, of the whole default path: from `Producer::send` to the
+//! socket, with idempotence and an outcome for each record. It fails if records allocate more than they may.
 //!
 //! `cargo bench -p ottla-benches --bench cpu [-- <words of a case>]`
 //!
@@ -10,6 +10,8 @@ use ottla::blocking::wait;
 use ottla::{Delivery, Producer, Record};
 use ottla_benches::only_listed;
 use ottla_broker::{SinkCheck, Storage, TestCluster};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
@@ -18,11 +20,17 @@ use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
 const TOPIC: &str = "cpu";
 const WARM_UP: u64 = 500_000;
 const RUNS: usize = 5;
 /// How many deliveries are outstanding where each is awaited.
 const OUTSTANDING: usize = 10_000;
+
+/// For each record. What a batch allocates is shared by its records: a batch of 16 KiB has 15 if they are of 1 KiB.
+const ALLOCATIONS_MAX: f64 = 1.0;
 
 /// What is sent, and what becomes of the deliveries.
 struct Case {
@@ -98,22 +106,25 @@ fn main() -> Result<ExitCode> {
         // Fewer of them, for valgrind.
         ["--case", name, servers, records] => run(name, servers, Some(records.parse()?)),
         ref words => {
-            compare(words)?;
-            Ok(ExitCode::SUCCESS)
+            if compare(words)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            eprintln!("error: more than {ALLOCATIONS_MAX} allocations for each record");
+            Ok(ExitCode::FAILURE)
         }
     }
 }
 
-/// Runs the cases whose names have all of `words`, and prints the median of each.
-fn compare(words: &[&str]) -> Result<()> {
+/// Runs the cases whose names have all of `words`, and prints the median of each. False if one allocates too much.
+fn compare(words: &[&str]) -> Result<bool> {
+    let mut within = true;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!(
         "load {}",
         load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
     );
-    println!(
-        "| case | batch.size | CPU for each record: median (least to most) | records/s |\n|---|---|---|---|"
-    );
+    println!("| case | batch.size | CPU for each record: median (least to most) | allocations | records/s |");
+    println!("|---|---|---|---|---|");
     for case in CASES {
         if !words
             .iter()
@@ -131,20 +142,21 @@ fn compare(words: &[&str]) -> Result<()> {
             }
             let text = String::from_utf8(output.stdout)?;
             let mut numbers = text.split_whitespace().map(str::parse::<f64>);
-            let mut next = || numbers.next().ok_or("a case prints two numbers");
-            runs.push((next()??, next()??));
+            let mut next = || numbers.next().ok_or("a case prints three numbers");
+            runs.push((next()??, next()??, next()??));
         }
         runs.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (nanos, per_second) = runs[runs.len() / 2];
+        let (nanos, per_second, allocations) = runs[runs.len() / 2];
+        within &= allocations <= ALLOCATIONS_MAX;
         println!(
-            "| {} | {} | {nanos:.0} ns ({:.0} to {:.0}) | {per_second:.0} |",
+            "| {} | {} | {nanos:.0} ns ({:.0} to {:.0}) | {allocations:.3} | {per_second:.0} |",
             case.name,
             case.batch_size,
             runs[0].0,
             runs[runs.len() - 1].0
         );
     }
-    Ok(())
+    Ok(within)
 }
 
 /// This program on one core, if `taskset` is there and the machine has more than one.
@@ -241,10 +253,18 @@ fn run(name: &str, servers: &str, records: Option<u64>) -> Result<ExitCode> {
     feed.send(records.map_or(WARM_UP, |records| records / 10))?;
     let records = records.unwrap_or(case.records);
     let (cpu, start) = (cpu_nanos()?, Instant::now());
+    let region = Region::new(ALLOCATOR);
     feed.send(records)?;
+    let allocated = region.change();
     let (cpu, elapsed) = (cpu_nanos()? - cpu, start.elapsed());
     let records = records as f64;
-    println!("{} {}", cpu as f64 / records, records / elapsed.as_secs_f64());
+    let allocations = (allocated.allocations + allocated.reallocations) as f64;
+    println!(
+        "{} {} {}",
+        cpu as f64 / records,
+        records / elapsed.as_secs_f64(),
+        allocations / records
+    );
     Ok(ExitCode::SUCCESS)
 }
 
