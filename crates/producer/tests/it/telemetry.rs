@@ -287,6 +287,14 @@ mod real {
         names.iter().map(read).collect()
     }
 
+    /// All metrics that a client has pushed, each as it was told last.
+    fn all(folder: &Path, id: &str) -> Metrics {
+        read(folder, id)
+            .into_iter()
+            .flat_map(|(_, metrics)| metrics)
+            .collect()
+    }
+
     fn names(metrics: &Metrics) -> BTreeSet<String> {
         metrics.keys().map(|(name, _)| name.clone()).collect()
     }
@@ -310,19 +318,21 @@ mod real {
                 .expect("queued");
             delivery.await.expect("acked");
         }
-        until(|| (!read(&folder, &id.to_string()).is_empty()).then_some(())).await;
+        // Deltas add up. (The last push is not waited for beyond a second, so a busy broker may miss it.)
+        let total = (
+            "org.apache.kafka.producer.record.send.total".to_owned(),
+            String::new(),
+        );
+        let told = || -> f64 {
+            let pushes = read(&folder, &id.to_string()).into_iter();
+            pushes
+                .filter_map(|(_, metrics)| Some(metrics.get(&total)?.value))
+                .sum()
+        };
+        until(|| (told() >= 10.0).then_some(())).await;
         producer.close(Duration::from_secs(10)).await;
-        let ours = until(|| read(&folder, &id.to_string()).pop().filter(|(last, _)| *last))
-            .await
-            .1;
-        let told = read(&folder, &id.to_string());
-        let sent = told.iter().filter_map(|(_, metrics)| {
-            metrics.get(&(
-                "org.apache.kafka.producer.record.send.total".to_owned(),
-                String::new(),
-            ))
-        });
-        assert_eq!(sent.map(|told| told.value).sum::<f64>(), 10.0, "deltas add up");
+        assert_eq!(told(), 10.0);
+        let ours = all(&folder, &id.to_string());
 
         let known: BTreeSet<String> = clients(&folder);
         let flags = [
@@ -344,7 +354,11 @@ mod real {
         );
         let new = until(|| clients(&folder).difference(&known).next().cloned()).await;
         // Java's last push is sent, but its producer does not wait until it is written.
-        let java = until(|| read(&folder, &new).pop()).await.1;
+        let sent = (
+            "org.apache.kafka.producer.topic.record.send.total".to_owned(),
+            format!("topic={name}"),
+        );
+        let java = until(|| Some(all(&folder, &new)).filter(|java| java.contains_key(&sent))).await;
         let missing: Vec<String> = names(&java).difference(&names(&ours)).cloned().collect();
         assert_eq!(missing, ["org.apache.kafka.producer.txn.prepare.time.ns.total"]);
         let more: Vec<String> = names(&ours).difference(&names(&java)).cloned().collect();

@@ -46,6 +46,8 @@ pub(super) struct Telemetry {
     due: Time,
     /// Whether what is due waits for a connection.
     blocked: bool,
+    /// The interval of the last subscription.
+    interval: Duration,
     /// Subscriptions in a row that were no good.
     failures: u32,
     /// How long a close waits for the last push.
@@ -86,6 +88,7 @@ impl Telemetry {
             node: None,
             due: Time::ZERO,
             blocked: false,
+            interval: INTERVAL_DEFAULT,
             failures: 0,
             goodbye_until: None,
             exporter: Exporter::new(unix_nanos(started_ms), resource.into_iter().collect()),
@@ -251,13 +254,14 @@ impl Sender {
         }
         let code = ErrorCode::from(answer.error_code);
         if code != ErrorCode::NONE {
-            return self.telemetry_refused(code, INTERVAL_DEFAULT, now);
+            return self.telemetry_refused(code, self.telemetry.interval, now);
         }
         self.telemetry.failures = 0;
         self.telemetry.instance_id = answer.client_instance_id;
         self.shared.instance.set(answer.client_instance_id);
         let interval = u64::try_from(answer.push_interval_ms).ok().filter(|&ms| ms > 0);
         let interval = interval.map_or(INTERVAL_DEFAULT, Duration::from_millis);
+        self.telemetry.interval = interval;
         let mut prefixes = answer.requested_metrics;
         prefixes.truncate(PREFIXES_MAX);
         if prefixes.is_empty() {
