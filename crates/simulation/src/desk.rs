@@ -57,6 +57,8 @@ pub(crate) struct Desk {
     pub(crate) transactions: RefCell<Vec<Transaction>>,
     /// Whether the one that was begun when all was well again was committed.
     pub(crate) last_committed: Cell<bool>,
+    /// Whether the transactional producer came to its end before anybody closed it.
+    pub(crate) ended_by_itself: Cell<bool>,
 }
 
 /// How a user sends.
@@ -111,6 +113,7 @@ impl Desk {
             counts: RefCell::new(scenario.topics.iter().map(|&(_, count)| (count, count)).collect()),
             transactions: RefCell::default(),
             last_committed: Cell::new(false),
+            ended_by_itself: Cell::new(false),
         }
     }
 

@@ -165,6 +165,7 @@ fn check_cause(desk: &Desk, error: &TransactionError, records: Range<u32>, offse
 /// A producer that was fenced, or closed, does no more.
 fn at_its_end(desk: &Desk) {
     desk.counters.borrow_mut().transactional_ends += 1;
+    desk.ended_by_itself.set(!desk.closing.get());
 }
 
 fn count_verdict(desk: &Desk, verdict: Verdict) {

@@ -564,6 +564,12 @@ impl World {
         let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);
         transactions::check_offset(&transactions, offset)?;
         if let Some(fenced_at) = self.twin_since {
+            let knows = self.desk.ended_by_itself.get() || self.desk.last_committed.get();
+            if !knows && !self.scenario.closes_early {
+                return Err(format!(
+                    "it was fenced at {fenced_at}, and went on until it was closed"
+                ));
+            }
             return transactions::check_fenced(entries, &transactions, fenced_at);
         }
         if self.scenario.closes_early {
