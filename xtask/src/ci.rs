@@ -225,11 +225,10 @@ fn crates_alone() -> anyhow::Result<()> {
         tests.args(["test", "--quiet", "--package", &package.name, "--all-targets"]);
         // Tests of real clients and brokers run once, in the step "test": here they say that they are skipped, and
         // those that would compile a client first are left out.
-        tests
-            .args(["--", "--skip", "foreign::"])
-            .env_remove("CI")
-            .env_remove(test::BOOTSTRAP_VARIABLE)
-            .env_remove(test::LIBRARY_VARIABLE);
+        tests.args(["--", "--skip", "foreign::"]).env_remove("CI");
+        for variable in test::VARIABLES {
+            tests.env_remove(variable);
+        }
         if let Err(error) = check_quietly(&mut tests) {
             faults.push(format!("{} alone: {error:#}", package.name));
         }
@@ -256,11 +255,48 @@ fn package() -> anyhow::Result<()> {
     {
         package.args(["--exclude", &private.name]);
     }
+    forget_packages(&workspace)?;
     if !project::in_ci() {
         // Who runs this by hand is in the middle of a change.
         package.arg("--allow-dirty");
     }
     project::run(&mut package)
+}
+
+/// Removes what an earlier run left of our packages in cargo's home. Cargo unpacks a package once for each version, and
+/// believes the folder from then on: the same version with other contents would be built from the old ones.
+fn forget_packages(workspace: &Workspace) -> anyhow::Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(env::home_dir()?.join(".cargo"))) else {
+        bail!("neither CARGO_HOME nor a home folder is known");
+    };
+    let published = || {
+        let packages = workspace.packages.iter();
+        packages.filter(|package| package.is_published())
+    };
+    for kind in ["src", "cache"] {
+        // A folder for each registry; there is none before the first package was fetched.
+        let Ok(registries) = fs::read_dir(home.join("registry").join(kind)) else {
+            continue;
+        };
+        for registry in registries {
+            let registry = registry?.path();
+            for package in published() {
+                let name = format!("{}-{}", package.name, package.version);
+                unless_absent(fs::remove_dir_all(registry.join(&name)))?;
+                unless_absent(fs::remove_file(registry.join(name + ".crate")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is to be removed may be gone.
+fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Licences, bans and sources. (Advisories come from a repository that not every machine reaches.)

@@ -22,10 +22,21 @@ use crate::transactions;
 pub(crate) const LIBRARY_VARIABLE: &str = "OTTLA_KAFKA_LIB";
 
 /// The bootstrap address of a real Kafka, for tests that need one.
-pub(crate) const BOOTSTRAP_VARIABLE: &str = "OTTLA_KAFKA_BOOTSTRAP";
+const BOOTSTRAP_VARIABLE: &str = "OTTLA_KAFKA_BOOTSTRAP";
 
 /// The folder into which that Kafka writes what clients tell of themselves (KIP-714).
-pub(crate) const TELEMETRY_VARIABLE: &str = "OTTLA_KAFKA_TELEMETRY";
+const TELEMETRY_VARIABLE: &str = "OTTLA_KAFKA_TELEMETRY";
+
+/// The folder of that Kafka's files for clients, one for each way in. Its stores and its issuer's keys are beside it.
+const CLIENTS_VARIABLE: &str = "OTTLA_KAFKA_CLIENTS";
+
+/// All that tell a test of a real Kafka.
+pub(crate) const VARIABLES: [&str; 4] = [
+    LIBRARY_VARIABLE,
+    BOOTSTRAP_VARIABLE,
+    TELEMETRY_VARIABLE,
+    CLIENTS_VARIABLE,
+];
 
 /// What a test prints, as the start of a line, when it cannot run here. libtest has no word for it and calls it passed.
 const SKIPPED: &str = "SKIPPED: ";
@@ -82,20 +93,19 @@ fn all() -> anyhow::Result<Counter> {
     let cluster = real_kafka()?;
     let mut tests = cargo_test();
     tests.args(["--no-fail-fast", "--", "--show-output"]);
-    match &cluster {
-        Some(cluster) => {
-            tests
-                .env(LIBRARY_VARIABLE, &cluster.library().lib)
-                .env(BOOTSTRAP_VARIABLE, cluster.bootstrap());
-            match cluster.telemetry() {
-                Some(folder) => tests.env(TELEMETRY_VARIABLE, folder),
-                None => tests.env_remove(TELEMETRY_VARIABLE),
-            };
+    // What is not there must not be there by accident either: a variable of the shell's may name another Kafka.
+    for variable in VARIABLES {
+        tests.env_remove(variable);
+    }
+    if let Some(cluster) = &cluster {
+        tests
+            .env(LIBRARY_VARIABLE, &cluster.library().lib)
+            .env(BOOTSTRAP_VARIABLE, cluster.bootstrap());
+        if let Some(folder) = cluster.clients() {
+            tests.env(CLIENTS_VARIABLE, folder);
         }
-        None => {
-            for variable in [LIBRARY_VARIABLE, BOOTSTRAP_VARIABLE, TELEMETRY_VARIABLE] {
-                tests.env_remove(variable);
-            }
+        if let Some(folder) = cluster.telemetry() {
+            tests.env(TELEMETRY_VARIABLE, folder);
         }
     }
     let mut counter = Counter::default();

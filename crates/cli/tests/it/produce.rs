@@ -32,7 +32,20 @@ fn bad_configuration_ends_with_2() {
     run(&["produce", "t", "-b", "localhost"], "").ends(2, "-b: bootstrap.servers: \"localhost\" has no port");
     run(&["produce", "t", "-b", "a:1", "-X", "lingr.ms=5"], "").ends(2, "did you mean linger.ms?");
     run(&["produce", "t", "-b", "a:1", "--acks", "2"], "").ends(2, "--acks: acks=2");
-    run(&["produce", "t", "-b", "a:1", "-X", "config.providers=env"], "").ends(2, "does nothing yet");
+    run(
+        &[
+            "produce",
+            "t",
+            "-b",
+            "a:1",
+            "-X",
+            "config.providers=vault",
+            "-X",
+            "config.providers.vault.class=x.Vault",
+        ],
+        "",
+    )
+    .ends(2, "config.providers.vault.class: is Java code");
     run(&["produce", "t", "-b", "a:1", "-F", "/nowhere"], "")
         .ends(2, "cannot read the configuration /nowhere");
 }
