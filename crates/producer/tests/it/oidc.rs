@@ -160,7 +160,7 @@ async fn a_token_for_somebody_else_is_refused_in_the_brokers_words() {
     let file = kafka.file(folder.path(), &[&SECRET[..], &endpoint].concat());
     let producer = builder(&file).build().expect("a producer");
     let error = producer
-        .send(&Record::to(&topic()).value("v"))
+        .send(&Record::to(topic()).value("v"))
         .await
         .expect_err("refused");
     let text = format!("{error} {error:?}");
@@ -206,7 +206,7 @@ async fn a_broker_verifies_what_is_signed_here() {
         let (key, template) = (kafka.path(key), template.display().to_string());
         let file = kafka.file(folder.path(), &assertion(&url, &key, &template, algorithm));
         let producer = builder(&file).build().expect("a producer");
-        let record = producer.send(&Record::to(&topic()).value("v")).await;
+        let record = producer.send(&Record::to(topic()).value("v")).await;
         record.expect("queued").await.expect("the broker verified it");
         producer.close(Duration::from_secs(10)).await;
     }
@@ -309,7 +309,7 @@ async fn java_asks_for_tokens_as_we_do_with_the_same_file() {
         let file = kafka.file(folder.path(), settings);
         let before = web.asked().len();
         let producer = builder(&file).build().expect("a producer");
-        let record = producer.send(&Record::to(&topic()).value("v")).await;
+        let record = producer.send(&Record::to(topic()).value("v")).await;
         record.expect("queued").await.expect("acknowledged");
         producer.close(Duration::from_secs(10)).await;
         java(&kafka, &file, &url, &[&key, &template]).await;
