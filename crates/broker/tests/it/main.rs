@@ -4,7 +4,6 @@ mod batch;
 mod brokers;
 mod clients;
 mod differential;
-mod differential_rest;
 mod faults;
 mod foreign;
 mod groups;

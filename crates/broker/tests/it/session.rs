@@ -25,7 +25,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::records::{AnyBatch, ControlRecord, RecordBatch, RecordBatches};
 use ottla_protocol::wire::Uuid;
 use ottla_protocol::{ErrorCode, Request};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// How often a request is repeated that a real broker answers with "not yet".
@@ -40,6 +40,8 @@ pub(crate) struct Session<L> {
     correlation_id: i32,
     /// Producer ids in the order in which they were first seen.
     producer_ids: Vec<i64>,
+    /// The topics that were created and have leaders, and how many partitions each has.
+    created: BTreeMap<String, i32>,
     /// What happened, one line for each request.
     pub(crate) lines: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl<L: Link> Session<L> {
             link,
             correlation_id: 0,
             producer_ids: Vec::new(),
+            created: BTreeMap::new(),
             lines: Vec::new(),
         }
     }
@@ -155,6 +158,7 @@ impl<L: Link> Session<L> {
             let led =
                 |session: &mut Session<L>, index| session.offset(9, name, index, -1, false).error_code == 0;
             if (0..partitions).all(|index| led(self, index)) {
+                self.created.insert(name.to_owned(), partitions);
                 return id;
             }
         }
@@ -331,8 +335,16 @@ impl<L: Link> Session<L> {
             }],
             ..AddPartitionsToTxnRequest::default()
         };
+        let count = self.created.get(topic).copied().unwrap_or(0);
+        let all_exist = partitions.iter().all(|partition| (0..count).contains(partition));
         let error_of = |response: &ottla_protocol::messages::AddPartitionsToTxnResponse| {
-            response.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
+            let code = response.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code;
+            // A fresh broker was once seen to deny, at first, a partition that it leads.
+            if all_exist && ErrorCode(code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                ErrorCode::COORDINATOR_NOT_AVAILABLE.0
+            } else {
+                code
+            }
         };
         let response = self.call_settled(&request, version, error_of).expect("an answer");
         let mut errors: Vec<(i32, ErrorCode)> = response.results_by_topic_v3_and_below[0]
