@@ -11,6 +11,7 @@ use crate::validation::{self, Refusal, Rules};
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::records::{BatchHeader, EndTransactionMarker, RecordBatch};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A batch that stands in the log.
@@ -262,26 +263,46 @@ impl Cluster {
         };
         state.bytes += bytes;
         let retention = usize::try_from(state.config.retention_bytes).unwrap_or(usize::MAX);
+        // Partition → where its log started before.
+        let mut starts: BTreeMap<i32, i64> = BTreeMap::new();
         loop {
             let full = state.bytes > topic_max || self.log_bytes > log_max;
             let Some(own) = state.partition_mut(index) else {
-                return;
+                break;
             };
             if !full && own.log.bytes() <= retention {
-                return;
+                break;
             }
-            let mut freed = own.log.drop_oldest();
-            if freed.is_none() && full {
-                let largest = state
-                    .partitions
-                    .iter_mut()
-                    .max_by_key(|partition| partition.log.bytes());
-                freed = largest.and_then(|partition| partition.log.drop_oldest());
+            let mut shrunk = (index, own.log.log_start(), own.log.drop_oldest());
+            if shrunk.2.is_none() && full {
+                let largest = (0..)
+                    .zip(&mut state.partitions)
+                    .max_by_key(|(_, partition)| partition.log.bytes());
+                let Some((other, partition)) = largest else { break };
+                shrunk = (other, partition.log.log_start(), partition.log.drop_oldest());
             }
             // What an open transaction holds stays; `has_room` refuses more of it.
-            let Some(freed) = freed else { return };
+            let (shrunk, start, Some(freed)) = shrunk else {
+                break;
+            };
+            starts.entry(shrunk).or_insert(start);
             state.bytes -= freed;
             self.log_bytes -= freed;
+        }
+        let Some(name) = self
+            .topics
+            .topic(topic)
+            .map(|state| Arc::clone(&state.name))
+            .filter(|_| !starts.is_empty())
+        else {
+            return;
+        };
+        for (partition, from) in starts {
+            let now = self
+                .topics
+                .partition(topic, partition)
+                .map(|partition| partition.log.log_start());
+            self.log_start_moved(&name, partition, from, now.unwrap_or(from));
         }
     }
 

@@ -4,6 +4,7 @@ use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_time::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One event, and when and where it happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +160,68 @@ pub enum EventKind {
         broker: i32,
         /// The state's name.
         state: &'static str,
+    },
+    /// The test made a broker tell what the cluster looked like at some time, or the truth again.
+    StaleMetadata {
+        /// The broker's id.
+        broker: i32,
+        /// Whether it tells the past.
+        stale: bool,
+    },
+    /// The test changed how long a broker's answers are under way.
+    RoundTrip {
+        /// The broker's id.
+        broker: i32,
+        /// How long from now on.
+        round_trip: Duration,
+    },
+    /// The test moved the coordinator of a transactional id or group.
+    Coordinator {
+        /// The transactional id or the group's name.
+        key: Arc<str>,
+        /// The broker that coordinates it from now on.
+        broker: i32,
+    },
+    /// The test took a follower out of sync, or back in.
+    InSync {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's index.
+        partition: i32,
+        /// The brokers that are in sync now.
+        in_sync: Vec<i32>,
+    },
+    /// The test kept the followers of a partition from fetching, or let them fetch again.
+    Replication {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's index.
+        partition: i32,
+        /// Whether they are kept from it.
+        held: bool,
+    },
+    /// The beginning of a log is gone: memory was short, `retention.bytes` was reached, or somebody deleted records.
+    LogStart {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition's index.
+        partition: i32,
+        /// The first offset that could be read before.
+        from: i64,
+        /// The first offset that can be read now.
+        to: i64,
+    },
+    /// A topic was created: by the test, by a client, or by being used.
+    TopicCreated {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// How many partitions it has.
+        partitions: i32,
+    },
+    /// A topic was deleted.
+    TopicDeleted {
+        /// The topic's name.
+        topic: Arc<str>,
     },
 }
 

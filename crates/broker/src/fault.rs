@@ -41,9 +41,12 @@ pub enum FaultAction {
     GarbageBody(Bytes),
     /// The answer carries a correlation id that is off by so much.
     WrongCorrelationId(i32),
-    /// The answer leaves the matching partitions out.
+    /// The answer to a Produce leaves the matching partitions out, and nothing is done for them.
     OmitPartitions,
 }
+
+/// The partition of an API that names topics only: any.
+pub(crate) const WHOLE_TOPIC: i32 = -1;
 
 impl FaultAction {
     /// Whether the action concerns single partitions of a request that has some.
@@ -156,8 +159,9 @@ impl Fault {
 
     fn matches_partition(&self, topic: &str, partition: i32) -> bool {
         self.topic.as_deref().is_none_or(|wanted| wanted == topic)
-            // An API that names topics and no partitions has -1 here.
-            && self.partition.is_none_or(|wanted| wanted == partition || partition == -1)
+            && self
+                .partition
+                .is_none_or(|wanted| wanted == partition || partition == WHOLE_TOPIC)
     }
 }
 

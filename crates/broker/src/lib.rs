@@ -23,7 +23,8 @@
 //! - It [poses](Pose) as older releases: 2.1, 2.8, 3.9 and 4.0.
 //! - [Faults](Fault) on request, each by API, broker, connection, topic, partition and the n-th request: errors, delays,
 //!   lost requests and answers, broken connections at any byte, garbage, throttling. And by hand: leaders and coordinators
-//!   that move, brokers that die, freeze and come back, stale metadata, replicas that fall behind.
+//!   that move, brokers that die, freeze and come back, stale metadata, replicas that fall behind. What struck, and what
+//!   was done by hand, stands in the [events](EventKind) beside what clients did.
 //! - [`Storage::Discard`] makes it a sink for benchmarks: batches are checked, counted and dropped.
 //!
 //! # What it does not do
@@ -107,6 +108,7 @@
 //! | producer ids and transactional ids | expire | live as long as the cluster | within [`Limits`] |
 //! | `retention.ms` | old records go | taken, without effect | memory decides, and `retention.bytes` |
 //! | `compression.type` of a topic | any | `producer` only | batches stay as they came |
+//! | `transactional_id_pattern` in ListTransactions 2 | filters | taken, without effect | no regular expressions |
 //! | versions that KIP-896 removed | spoken by 2.1 to 3.9 | not, in any pose | no schema has them |
 //!
 //! # Features
@@ -131,6 +133,7 @@ mod log;
 mod marker;
 mod metadata;
 mod node;
+mod output;
 mod producer_state;
 mod replication;
 mod request;
@@ -148,7 +151,7 @@ mod versions;
 mod wait;
 mod waiting;
 
-pub use cluster::{Cluster, ConnectionId, Output, Refused};
+pub use cluster::Cluster;
 pub use config::{
     ClusterConfig, ConfigError, Limits, Pose, SinkCheck, Storage, TopicConfig, TopicSpec, TransactionVersion,
 };
@@ -157,6 +160,7 @@ pub use event::{Event, EventKind};
 pub use fault::{Fault, FaultAction};
 pub use frame::FrameDecoder;
 pub use inspect::{Isolation, LogBatch, PartitionState};
+pub use output::{ConnectionId, Output, Refused};
 pub use sasl::{SaslMechanism, SaslOptions};
 #[cfg(feature = "tcp")]
 pub use tcp::{ClusterGuard, ListenOptions, Server};

@@ -1,7 +1,7 @@
 //! One request while it is carried out, and what comes of it.
 
 use crate::cluster::ConnectionId;
-use crate::fault::Strikes;
+use crate::fault::{Strikes, WHOLE_TOPIC};
 use bytes::Bytes;
 use ottla_protocol::{ApiKey, ErrorCode, Request, frame};
 
@@ -53,6 +53,26 @@ impl RequestContext {
     /// The error that a fault wants the answer to tell, or what really happened.
     pub(crate) fn told(&self, error: ErrorCode) -> ErrorCode {
         self.strikes.error_after().unwrap_or(error)
+    }
+
+    /// The error that a fault wants in place of the work on a topic as a whole.
+    pub(crate) fn topic_error(&self, topic: &str) -> Option<ErrorCode> {
+        self.strikes.error_for(topic, WHOLE_TOPIC)
+    }
+
+    /// The error that a fault wants the answer to tell of a topic as a whole, or what really happened.
+    pub(crate) fn topic_told(&self, topic: &str, error: ErrorCode) -> ErrorCode {
+        self.partition_told(topic, WHOLE_TOPIC, error)
+    }
+
+    /// The error that a fault wants in place of the work on a partition.
+    pub(crate) fn partition_error(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
+        self.strikes.error_for(topic, partition)
+    }
+
+    /// The error that a fault wants the answer to tell of a partition, or what really happened.
+    pub(crate) fn partition_told(&self, topic: &str, partition: i32, error: ErrorCode) -> ErrorCode {
+        self.strikes.error_after_for(topic, partition).unwrap_or(error)
     }
 
     /// The frame of an answer.

@@ -196,6 +196,7 @@ impl Cluster {
                         value: Some(entry.value),
                         config_source: entry.source,
                         config_type: if context.version >= 3 { entry.kind } else { 0 },
+                        documentation: None,
                         ..DescribeConfigsResourceResult::default()
                     })
                     .collect(),

@@ -128,7 +128,10 @@ impl Cluster {
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
         };
         let topic = key.and_then(|key| self.topics.topic(key)).ok_or(unknown)?;
-        if let Some(error) = context.strikes.error_for(&topic.name, wanted.partition) {
+        // Nothing is done by reading: there is no before and after.
+        let index = wanted.partition;
+        let after = || context.strikes.error_after_for(&topic.name, index);
+        if let Some(error) = context.partition_error(&topic.name, index).or_else(after) {
             return Err(error);
         }
         let partition = topic
@@ -240,7 +243,9 @@ impl Cluster {
             let key = self.topics.key_of(&topic.name);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for wanted in &topic.partitions {
-                let result = match context.strikes.error_for(&topic.name, wanted.partition_index) {
+                let index = wanted.partition_index;
+                let after = || context.strikes.error_after_for(&topic.name, index);
+                let result = match context.partition_error(&topic.name, index).or_else(after) {
                     Some(error) => Err(error),
                     None => self.find_offset(context, key, wanted, request.isolation_level),
                 };
@@ -345,8 +350,12 @@ impl Cluster {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for wanted in &topic.partitions {
                 let partition = key.and_then(|key| self.topics.partition(key, wanted.partition));
+                let index = wanted.partition;
+                let after = || context.strikes.error_after_for(&topic.topic, index);
+                let struck = context.partition_error(&topic.topic, index).or_else(after);
                 let checked = partition
                     .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                    .and_then(|partition| struck.map_or(Ok(partition), Err))
                     .and_then(|partition| {
                         check_leader(partition, context.broker, wanted.current_leader_epoch)?;
                         Ok(partition)

@@ -1,6 +1,6 @@
 //! The classic group protocol: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, and what tools ask about groups.
 
-use super::{code, code_of};
+use super::code;
 use crate::cluster::Cluster;
 use crate::group::{Caller, Group, JoinAnswer, JoinLimits, JoinRequest, SyncAnswer};
 use crate::request::{Outcome, RequestContext};
@@ -160,8 +160,11 @@ impl Cluster {
                 },
             )
         };
+        // Since version 5 (KIP-559), so that a proxy knows what it carries.
+        let unnamed = request.protocol_type.is_none() || request.protocol_name.is_none();
         let checked = match context.error() {
             Some(error) => Err(error),
+            None if context.version >= 5 && unnamed => Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
             None => self.check_coordinator(&request.group_id, context.broker),
         };
         if let Err(error) = checked {
@@ -262,8 +265,9 @@ impl Cluster {
                 ..MemberResponse::default()
             };
             response.members = request.members.iter().map(answer).collect();
+            response.error_code = code(context.told(ErrorCode::NONE));
         } else {
-            response.error_code = code(leave(&request.member_id, None));
+            response.error_code = code(context.told(leave(&request.member_id, None)));
         }
         context.answer::<LeaveGroupRequest>(&response)
     }
@@ -280,7 +284,7 @@ impl Cluster {
                     .check_coordinator(id, context.broker)
                     .map(|()| self.groups.find(id)),
             };
-            match found {
+            let mut group = match found {
                 Ok(Some(group)) => described(id, group),
                 Ok(None) if context.version >= 6 => DescribedGroup {
                     error_code: code(ErrorCode::GROUP_ID_NOT_FOUND),
@@ -300,7 +304,9 @@ impl Cluster {
                     group_id: id.clone(),
                     ..DescribedGroup::default()
                 },
-            }
+            };
+            group.error_code = code(context.told(ErrorCode(group.error_code)));
+            group
         };
         let response = DescribeGroupsResponse {
             throttle_time_ms: context.throttle_ms(),
@@ -360,7 +366,7 @@ impl Cluster {
             };
             results.push(DeletableGroupResult {
                 group_id: id.clone(),
-                error_code: code_of(result),
+                error_code: code(context.told(result.err().unwrap_or(ErrorCode::NONE))),
                 ..DeletableGroupResult::default()
             });
         }

@@ -25,6 +25,9 @@ use std::sync::Arc;
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// The operations on the cluster, likewise.
 const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+/// Whose addresses DescribeCluster is asked for (KIP-919). A broker knows those of brokers.
+const ENDPOINT_BROKERS: i8 = 1;
+const ENDPOINT_CONTROLLERS: i8 = 2;
 /// The operations were not asked for.
 const NOT_ASKED: i32 = i32::MIN;
 
@@ -134,10 +137,23 @@ impl Cluster {
         context: &RequestContext,
         request: DescribeClusterRequest,
     ) -> Outcome {
+        let wrong_place = match request.endpoint_type {
+            ENDPOINT_BROKERS => None,
+            ENDPOINT_CONTROLLERS => Some(ErrorCode::MISMATCHED_ENDPOINT_TYPE),
+            _ => Some(ErrorCode::UNSUPPORTED_ENDPOINT_TYPE),
+        };
+        if let Some(error) = context.error().or(wrong_place) {
+            let response = DescribeClusterResponse {
+                throttle_time_ms: context.throttle_ms(),
+                error_code: code(error),
+                ..DescribeClusterResponse::default()
+            };
+            return context.answer::<DescribeClusterRequest>(&response);
+        }
         let brokers = self.brokers_seen_by(context.broker);
         let response = DescribeClusterResponse {
             throttle_time_ms: context.throttle_ms(),
-            error_code: code(context.told(context.error().unwrap_or(ErrorCode::NONE))),
+            error_code: code(context.told(ErrorCode::NONE)),
             cluster_id: self.cluster_id.clone(),
             controller_id: brokers.first().map_or(-1, |broker| broker.id),
             endpoint_type: request.endpoint_type,
@@ -198,10 +214,20 @@ impl Cluster {
                 response.next_cursor = Some(next_cursor(&name, from));
                 break;
             }
-            let Some(view) = self.topic_seen_by(context.broker, &name) else {
+            let view = self.topic_seen_by(context.broker, &name);
+            let error = if view.is_some() {
+                ErrorCode::NONE
+            } else {
+                unknown_topic(&name)
+            };
+            let error = context
+                .topic_error(&name)
+                .unwrap_or(context.topic_told(&name, error));
+            let (Some(view), ErrorCode::NONE) = (view, error) else {
                 response.topics.push(DescribeTopicPartitionsResponseTopic {
-                    error_code: code(unknown_topic(&name)),
+                    error_code: code(error),
                     name: Some(name.to_string()),
+                    topic_authorized_operations: TOPIC_OPERATIONS,
                     ..DescribeTopicPartitionsResponseTopic::default()
                 });
                 continue;

@@ -10,8 +10,9 @@ use ottla_protocol::messages::offset_commit::{
     OffsetCommitResponseTopic,
 };
 use ottla_protocol::messages::offset_fetch::{
-    OffsetFetchRequestTopics, OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
-    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    OffsetFetchRequestTopic, OffsetFetchRequestTopics, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
 };
 use ottla_protocol::messages::{OffsetCommitRequest, OffsetFetchRequest};
 use ottla_protocol::wire::Uuid;
@@ -44,7 +45,7 @@ impl Cluster {
             let commit = |cluster: &mut Cluster, partition: &OffsetCommitRequestPartition| {
                 let index = partition.partition_index;
                 let told = name.as_deref().unwrap_or(&topic.name);
-                if let Some(error) = context.strikes.error_for(told, index) {
+                if let Some(error) = context.partition_error(told, index) {
                     return error;
                 }
                 if let Err(error) = accepted {
@@ -59,12 +60,17 @@ impl Cluster {
                 };
                 cluster.commit_offset(&request.group_id, name, partition)
             };
+            let told = name.as_deref().unwrap_or(&topic.name);
             let partitions = topic
                 .partitions
                 .iter()
                 .map(|partition| OffsetCommitResponsePartition {
                     partition_index: partition.partition_index,
-                    error_code: code(commit(self, partition)),
+                    error_code: code(context.partition_told(
+                        told,
+                        partition.partition_index,
+                        commit(self, partition),
+                    )),
                     ..OffsetCommitResponsePartition::default()
                 })
                 .collect();
@@ -183,6 +189,13 @@ impl Cluster {
         );
         response.error_code = group.error_code;
         response.topics = group.topics.into_iter().map(old_topic).collect();
+        if context.version < 2 && group.error_code != 0 {
+            // There is no place for the error of the whole: each partition tells it.
+            let asked = request.topics.iter().flatten();
+            response.topics = asked
+                .map(|topic| refused_topic(topic, group.error_code))
+                .collect();
+        }
         context.answer::<OffsetFetchRequest>(&response)
     }
 
@@ -303,6 +316,24 @@ impl Cluster {
                 ..OffsetFetchResponsePartitions::default()
             },
         }
+    }
+}
+
+fn refused_topic(topic: &OffsetFetchRequestTopic, error_code: i16) -> OffsetFetchResponseTopic {
+    OffsetFetchResponseTopic {
+        name: topic.name.clone(),
+        partitions: topic
+            .partition_indexes
+            .iter()
+            .map(|&partition_index| OffsetFetchResponsePartition {
+                partition_index,
+                committed_offset: -1,
+                metadata: Some(String::new()),
+                error_code,
+                ..OffsetFetchResponsePartition::default()
+            })
+            .collect(),
+        ..OffsetFetchResponseTopic::default()
     }
 }
 

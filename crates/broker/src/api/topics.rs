@@ -25,6 +25,9 @@ use ottla_protocol::wire::Uuid;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The message of an error that a fault made.
+const FAULT: &str = "a fault";
+
 impl Cluster {
     pub(super) fn create_topics(
         &mut self,
@@ -41,8 +44,8 @@ impl Cluster {
             let Some(wanted) = request.topics.iter().find(|wanted| wanted.name == *name) else {
                 continue;
             };
-            let result = if let Some(error) = context.error() {
-                Err(TopicError::new(error, "a fault"))
+            let result = if let Some(error) = context.topic_error(name) {
+                Err(TopicError::new(error, FAULT))
             } else if twice {
                 Err(TopicError::new(
                     ErrorCode::INVALID_REQUEST,
@@ -51,9 +54,12 @@ impl Cluster {
             } else {
                 self.create_one(wanted, request.validate_only)
             };
-            let result = match (result, context.strikes.error_after()) {
-                (Ok(_), Some(error)) => Err(TopicError::new(error, "a fault")),
-                (result, _) => result,
+            let really = result.as_ref().err().map_or(ErrorCode::NONE, TopicError::code);
+            let told = context.topic_told(name, really);
+            let result = if told == really {
+                result
+            } else {
+                Err(TopicError::new(told, FAULT))
             };
             results.push(match result {
                 Ok((spec, id)) => self.created(context, &spec, id),
@@ -215,7 +221,9 @@ impl Cluster {
             let found = key
                 .and_then(|key| self.topics.topic(key))
                 .map(|topic| (Arc::clone(&topic.name), topic.id));
-            let error = match (context.error(), found) {
+            let asked = found.as_ref().map(|(name, _)| name.to_string()).or(name.clone());
+            let asked = asked.unwrap_or_default();
+            let error = match (context.topic_error(&asked), found) {
                 (Some(error), _) => error,
                 (None, Some((found, id))) => {
                     result.name = Some(found.to_string());
@@ -228,7 +236,7 @@ impl Cluster {
                 (None, None) if name.is_none() => ErrorCode::UNKNOWN_TOPIC_ID,
                 (None, None) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
             };
-            result.error_code = code(context.told(error));
+            result.error_code = code(context.topic_told(&asked, error));
             responses.push(result);
         }
         let response = DeleteTopicsResponse {
@@ -246,8 +254,8 @@ impl Cluster {
     ) -> Outcome {
         let mut results = Vec::new();
         for wanted in &request.topics {
-            let result = match context.error() {
-                Some(error) => Err(TopicError::new(error, "a fault")),
+            let result = match context.topic_error(&wanted.name) {
+                Some(error) => Err(TopicError::new(error, FAULT)),
                 None => self.grow_topic(wanted, request.validate_only),
             };
             let (error, message) = match result {
@@ -256,7 +264,7 @@ impl Cluster {
             };
             results.push(CreatePartitionsTopicResult {
                 name: wanted.name.clone(),
-                error_code: code(context.told(error)),
+                error_code: code(context.topic_told(&wanted.name, error)),
                 error_message: message,
                 ..CreatePartitionsTopicResult::default()
             });
@@ -344,7 +352,7 @@ impl Cluster {
             for wanted in &topic.partitions {
                 let index = wanted.partition_index;
                 let partition = key.and_then(|key| Some((key, self.topics.partition(key, index)?)));
-                let result = match (context.strikes.error_for(&topic.name, index), partition) {
+                let result = match (context.partition_error(&topic.name, index), partition) {
                     (Some(error), _) => Err(error),
                     (None, None) => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
                     (None, Some((_, partition))) if partition.leader != context.broker => {
@@ -363,7 +371,11 @@ impl Cluster {
                 partitions.push(DeleteRecordsPartitionResult {
                     partition_index: index,
                     low_watermark: result.unwrap_or(-1),
-                    error_code: code(result.err().unwrap_or(ErrorCode::NONE)),
+                    error_code: code(context.partition_told(
+                        &topic.name,
+                        index,
+                        result.err().unwrap_or(ErrorCode::NONE),
+                    )),
                     ..DeleteRecordsPartitionResult::default()
                 });
             }

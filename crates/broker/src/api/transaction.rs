@@ -21,7 +21,8 @@ use ottla_protocol::messages::describe_transactions::{
 use ottla_protocol::messages::end_txn::EndTxnResponse;
 use ottla_protocol::messages::list_transactions::{self, ListTransactionsResponse};
 use ottla_protocol::messages::txn_offset_commit::{
-    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+    TxnOffsetCommitRequestTopic, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
 };
 use ottla_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeProducersRequest, DescribeTransactionsRequest,
@@ -29,6 +30,18 @@ use ottla_protocol::messages::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The states that a transaction has in Kafka; the last two are never seen here.
+const STATE_NAMES: [&str; 8] = [
+    "Empty",
+    "Ongoing",
+    "PrepareCommit",
+    "PrepareAbort",
+    "CompleteCommit",
+    "CompleteAbort",
+    "Dead",
+    "PrepareEpochFence",
+];
 
 impl Cluster {
     pub(super) fn add_partitions_to_txn(
@@ -171,9 +184,9 @@ impl Cluster {
             Some(error) => Err(error),
             None => self.end_transaction(context, &request),
         };
-        let result = match (result, context.strikes.error_after()) {
-            (Ok(_), Some(error)) => Err(error),
-            (result, _) => result,
+        let result = match context.strikes.error_after() {
+            Some(error) => Err(error),
+            None => result,
         };
         let mut response = EndTxnResponse {
             throttle_time_ms: context.throttle_ms(),
@@ -220,9 +233,18 @@ impl Cluster {
         context: &RequestContext,
         request: TxnOffsetCommitRequest,
     ) -> Outcome {
+        let is_struck = |topic: &TxnOffsetCommitRequestTopic| {
+            let mut partitions = topic.partitions.iter();
+            partitions.all(|partition| {
+                context
+                    .partition_error(&topic.name, partition.partition_index)
+                    .is_some()
+            })
+        };
         let result = match context.error() {
-            Some(error) => Err(error),
-            None => self.accept_offsets(context, &request),
+            // A fault of some of the partitions leaves the others what they are.
+            Some(error) if request.topics.iter().all(is_struck) => Err(error),
+            _ => self.accept_offsets(context, &request),
         };
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
@@ -233,7 +255,10 @@ impl Cluster {
                 let known = key
                     .and_then(|key| self.topics.partition(key, partition.partition_index))
                     .is_some();
-                let error = if let Err(error) = result {
+                let index = partition.partition_index;
+                let error = if let Some(error) = context.partition_error(&topic.name, index) {
+                    error
+                } else if let Err(error) = result {
                     error
                 } else if !known {
                     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
@@ -248,7 +273,7 @@ impl Cluster {
                 };
                 partitions.push(TxnOffsetCommitResponsePartition {
                     partition_index: partition.partition_index,
-                    error_code: code(context.strikes.error_after().unwrap_or(error)),
+                    error_code: code(context.partition_told(&topic.name, index, error)),
                     ..TxnOffsetCommitResponsePartition::default()
                 });
             }
@@ -334,19 +359,25 @@ impl Cluster {
         request: DescribeTransactionsRequest,
     ) -> Outcome {
         let describe = |id: &String| {
-            let found = self.check_coordinator(id, context.broker).and_then(|()| {
+            let checked = match context.error() {
+                Some(error) => Err(error),
+                None => self.check_coordinator(id, context.broker),
+            };
+            let found = checked.and_then(|()| {
                 self.transactions
                     .find(id)
                     .ok_or(ErrorCode::TRANSACTIONAL_ID_NOT_FOUND)
             });
-            match found {
+            let mut state = match found {
                 Ok(transaction) => self.describe_transaction(id, transaction),
                 Err(error) => TransactionState {
                     error_code: code(error),
                     transactional_id: id.clone(),
                     ..TransactionState::default()
                 },
-            }
+            };
+            state.error_code = code(context.told(ErrorCode(state.error_code)));
+            state
         };
         let response = DescribeTransactionsResponse {
             throttle_time_ms: context.throttle_ms(),
@@ -413,13 +444,24 @@ impl Cluster {
                     || request.producer_id_filters.contains(&transaction.producer_id))
                 && old_enough
         };
+        if let Some(error) = context.error() {
+            let response = ListTransactionsResponse {
+                throttle_time_ms: context.throttle_ms(),
+                error_code: code(error),
+                ..ListTransactionsResponse::default()
+            };
+            return context.answer::<ListTransactionsRequest>(&response);
+        }
         let own = |id: &str| self.coordinator_of(id) == Some(context.broker);
+        let unknown = |name: &&String| !STATE_NAMES.contains(&name.as_str());
         let listed = self
             .transactions
             .iter()
             .filter(|(id, transaction)| own(id) && wanted(transaction));
         let response = ListTransactionsResponse {
             throttle_time_ms: context.throttle_ms(),
+            error_code: code(context.told(ErrorCode::NONE)),
+            unknown_state_filters: request.state_filters.iter().filter(unknown).cloned().collect(),
             transaction_states: listed
                 .map(|(id, transaction)| list_transactions::TransactionState {
                     transactional_id: id.to_string(),
@@ -440,20 +482,25 @@ impl Cluster {
     ) -> Outcome {
         let describe = |name: &str, index: i32| {
             let key = self.topics.key_of(name);
-            let Some(partition) = key.and_then(|key| self.topics.partition(key, index)) else {
+            let found = match key.and_then(|key| self.topics.partition(key, index)) {
+                None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                Some(partition) if partition.leader != context.broker => {
+                    Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                }
+                Some(partition) => Ok(partition),
+            };
+            let error = context
+                .partition_error(name, index)
+                .or(found.err())
+                .unwrap_or(ErrorCode::NONE);
+            let error = context.partition_told(name, index, error);
+            let (Ok(partition), ErrorCode::NONE) = (found, error) else {
                 return PartitionResponse {
                     partition_index: index,
-                    error_code: code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                    error_code: code(error),
                     ..PartitionResponse::default()
                 };
             };
-            if partition.leader != context.broker {
-                return PartitionResponse {
-                    partition_index: index,
-                    error_code: code(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-                    ..PartitionResponse::default()
-                };
-            }
             let active = partition
                 .producers
                 .iter()

@@ -517,6 +517,14 @@ fn memory_is_limited_and_the_oldest_goes_first() {
     }
     let after = state(&core, 0);
     assert_eq!((after.log_start, after.log_end), (31, 40));
+    let told = core.cluster.events().filter_map(|event| match event.kind {
+        EventKind::LogStart { from, to, .. } => Some((from, to)),
+        _ => None,
+    });
+    assert!(
+        told.eq((0..31).map(|offset| (offset, offset + 1))),
+        "what went is recorded"
+    );
     // What a transaction holds open cannot go, and then nothing more is taken.
     let identity = (9, 0);
     let mut refused = false;

@@ -4,12 +4,14 @@ use crate::batch::Batch;
 use crate::link::Core;
 use bytes::Bytes;
 use ottla_broker::{ClusterConfig, EventKind, Fault, FaultAction, Output, TopicSpec};
-use ottla_protocol::messages::ProduceRequest;
+use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceResponse, TopicProduceData,
 };
+use ottla_protocol::messages::{CreateTopicsRequest, ProduceRequest};
 use ottla_protocol::{ApiKey, ErrorCode, frame};
 use ottla_time::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 const VERSION: i16 = 12;
@@ -72,12 +74,27 @@ fn log_end(core: &Core, partition: i32) -> i64 {
         .log_end
 }
 
-/// Sends one Produce for partition 0 under a fault; what is seen, and whether the record is in the log.
+/// Sends one Produce for partition 0 under a fault; what is seen, and whether the record is in the log. That the rule
+/// struck is an event.
 fn under(action: FaultAction) -> (Vec<(Time, Bytes)>, bool) {
     let mut core = core();
-    core.cluster.add_fault(Fault::new(action).api(ApiKey::PRODUCE));
+    let rule = core
+        .cluster
+        .add_fault(Fault::new(action.clone()).api(ApiKey::PRODUCE));
     core.submit(&produce(1, &[0]));
     let seen = observed(&mut core);
+    let struck: Vec<EventKind> = core
+        .cluster
+        .events()
+        .map(|event| event.kind.clone())
+        .filter(|kind| matches!(kind, EventKind::Fault { .. }))
+        .collect();
+    let expected = EventKind::Fault {
+        connection: 0,
+        rule,
+        api: ApiKey::PRODUCE,
+    };
+    assert_eq!(struck, [expected], "{action:?}");
     (seen, log_end(&core, 0) == 1)
 }
 
@@ -261,4 +278,102 @@ fn a_fault_that_was_removed_does_not_strike() {
     assert!(!core.cluster.remove_fault(number));
     core.submit(&produce(1, &[0]));
     assert_eq!(answers(&observed(&mut core)[0].1)[0].error_code, 0);
+}
+
+#[test]
+fn faults_strike_the_topics_that_administrators_name() {
+    let mut core = core();
+    let error = ErrorCode::POLICY_VIOLATION;
+    core.cluster
+        .add_fault(Fault::new(FaultAction::Error(error)).topic("struck"));
+    let request = CreateTopicsRequest {
+        topics: ["good", "struck"]
+            .map(|name| CreatableTopic {
+                name: name.to_owned(),
+                num_partitions: 1,
+                replication_factor: 1,
+                ..CreatableTopic::default()
+            })
+            .into(),
+        ..CreateTopicsRequest::default()
+    };
+    let frame = frame::encode_request(&request, 7, 1, None).expect("a request");
+    core.submit(&frame);
+    let seen = observed(&mut core);
+    let (_, answer) =
+        frame::decode_response::<CreateTopicsRequest>(&seen[0].1.slice(4..), 7).expect("an answer");
+    let told: Vec<(&str, i16)> = answer
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_str(), topic.error_code))
+        .collect();
+    assert_eq!(told, [("good", 0), ("struck", error.0)]);
+    assert_eq!(core.cluster.partition_count("good"), Some(1));
+    assert_eq!(core.cluster.partition_count("struck"), None);
+}
+
+/// What a test does by hand is in the record beside what its clients did.
+#[test]
+fn what_a_test_does_is_recorded() -> Result<(), ottla_broker::Unknown> {
+    let mut config = ClusterConfig::default();
+    config.brokers = 2;
+    let mut core = Core::new(config);
+    let cluster = &mut core.cluster;
+    cluster
+        .create_topic(&TopicSpec::new("t", 1))
+        .expect("a new topic");
+    let (t, ms): (Arc<str>, _) = ("t".into(), Duration::from_millis);
+    cluster.set_stale_metadata(2, true)?;
+    cluster.set_round_trip(1, ms(20))?;
+    cluster.move_leader("t", 0, 2, false)?;
+    cluster.set_in_sync("t", 0, 1, false)?;
+    cluster.hold_replication("t", 0, true)?;
+    cluster.move_coordinator("g", 2)?;
+    cluster.freeze_broker(1)?;
+    cluster.start_broker(1)?;
+    cluster.kill_broker(1)?;
+    cluster.delete_topic("t");
+    let broker = |broker, state| EventKind::Broker { broker, state };
+    let (topic, partition) = (|| Arc::clone(&t), 0);
+    let expected = [
+        EventKind::TopicCreated {
+            topic: topic(),
+            partitions: 1,
+        },
+        EventKind::StaleMetadata {
+            broker: 2,
+            stale: true,
+        },
+        EventKind::RoundTrip {
+            broker: 1,
+            round_trip: ms(20),
+        },
+        EventKind::Leader {
+            topic: topic(),
+            partition,
+            leader: 2,
+            leader_epoch: 1,
+        },
+        EventKind::InSync {
+            topic: topic(),
+            partition,
+            in_sync: vec![2],
+        },
+        EventKind::Replication {
+            topic: topic(),
+            partition,
+            held: true,
+        },
+        EventKind::Coordinator {
+            key: "g".into(),
+            broker: 2,
+        },
+        broker(1, "frozen"),
+        broker(1, "up"),
+        broker(1, "down"),
+        EventKind::TopicDeleted { topic: topic() },
+    ];
+    let recorded: Vec<EventKind> = cluster.events().map(|event| event.kind.clone()).collect();
+    assert_eq!(recorded, expected);
+    Ok(())
 }

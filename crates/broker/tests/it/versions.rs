@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::link::{Core, Link as _};
 use crate::session::Session;
-use ottla_broker::{ClusterConfig, Pose, TopicSpec};
+use ottla_broker::{ClusterConfig, Event, EventKind, Fault, FaultAction, Pose, TopicSpec};
 use ottla_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -55,7 +55,10 @@ fn api_versions(session: &mut Session<Core>, version: i16) -> ApiVersionsRespons
 }
 
 /// Sends a request in every version that every pose speaks. `adapt` takes back what a version has not got.
-fn check<R: Request>(request: impl Fn(Uuid) -> R, adapt: impl Fn(&mut R, i16)) {
+fn check<R: Request>(request: impl Fn(Uuid) -> R, adapt: impl Fn(&mut R, i16))
+where
+    R::Response: std::fmt::Debug,
+{
     let mut checked = 0;
     for pose in POSES {
         let mut session = cluster(pose);
@@ -67,6 +70,9 @@ fn check<R: Request>(request: impl Fn(Uuid) -> R, adapt: impl Fn(&mut R, i16)) {
             let id = session.link.cluster.topic_id("known").unwrap_or(Uuid::ZERO);
             let mut request = request(id);
             adapt(&mut request, version);
+            for action in [FaultAction::Error, FaultAction::ErrorAfter] {
+                check_fault(&mut session, &request, version, action(INJECTED));
+            }
             assert!(
                 session.call(&request, version).is_some(),
                 "{} v{version}: {pose:?} closes",
@@ -95,6 +101,29 @@ fn check<R: Request>(request: impl Fn(Uuid) -> R, adapt: impl Fn(&mut R, i16)) {
 }
 
 fn keep<R>(_: &mut R, _: i16) {}
+
+/// An error that no broker tells of its own accord.
+const INJECTED: ErrorCode = ErrorCode(12_345);
+
+/// A fault reaches every API: the error is told, once, and recorded.
+fn check_fault<R: Request>(session: &mut Session<Core>, request: &R, version: i16, action: FaultAction)
+where
+    R::Response: std::fmt::Debug,
+{
+    let rule = session
+        .link
+        .cluster
+        .add_fault(Fault::new(action.clone()).api(R::KEY).once());
+    let answer = format!("{:?}", session.call(request, version));
+    let told = answer.contains(&format!("error_code: {}", INJECTED.0));
+    assert!(told, "{} v{version} under {action:?}: {answer}", R::NAME);
+    let struck = |event: &Event| matches!(event.kind, EventKind::Fault { rule: number, api, .. } if number == rule && api == R::KEY);
+    assert!(
+        session.link.cluster.events().any(struck),
+        "{} v{version}",
+        R::NAME
+    );
+}
 
 #[test]
 fn produce_and_fetch() {
