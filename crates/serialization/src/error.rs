@@ -69,6 +69,19 @@ impl SerializeError {
         self
     }
 
+    /// Puts a step in front of the field's path.
+    #[cfg(feature = "protobuf-dynamic")]
+    pub(crate) fn within(mut self, step: impl fmt::Display) -> SerializeError {
+        let inside = self.0.field.take().unwrap_or_default();
+        let dot = if inside.is_empty() || inside.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.0.field = Some(format!("{step}{dot}{inside}"));
+        self
+    }
+
     /// Names the subject of the registry that the error is about.
     #[must_use]
     pub fn with_subject(mut self, subject: impl Into<String>) -> SerializeError {

@@ -7,6 +7,12 @@
 //!
 //! - [`builtin`]: strings, bytes, numbers, UUIDs, booleans, nulls and lists, with the bytes of Java's serializers.
 //! - [`JsonSerializer`] (feature `json`): anything that implements `serde::Serialize`, as JSON.
+//! - `json_schema` (feature `json-schema`): the same, held against a JSON Schema.
+//! - `avro` (feature `avro`): serde's values and generic ones by an Avro schema.
+//! - `protobuf` (features `protobuf` and `protobuf-dynamic`): prost's messages, and values by a schema in text.
+//! - [`JsonText`] (feature `json`): a text in JSON, written by any of those.
+//! - `registry` (feature `registry`): a schema registry's client, whose ids the last four put in front; `mock` is such a
+//!   registry for tests.
 //!
 //! ```
 //! use ottla_serialization::builtin::IntegerSerializer;
@@ -30,6 +36,10 @@ mod error;
 mod headers;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "json-schema")]
+pub mod json_schema;
+#[cfg(feature = "json")]
+mod json_text;
 #[cfg(feature = "mock")]
 pub mod mock;
 #[cfg(test)]
@@ -44,4 +54,6 @@ pub use error::{ErrorKind, SerializeError};
 pub use headers::{AddedHeaders, Headers};
 #[cfg(feature = "json")]
 pub use json::JsonSerializer;
+#[cfg(feature = "json")]
+pub use json_text::{JsonText, JsonValue};
 pub use serializer::{Output, Payload, Preparation, Readiness, Role, Serializer, Target};

@@ -1,7 +1,28 @@
 //! Protocol Buffers by prost, with the ids of a schema registry or without.
 //!
+//! [`ProtobufSerializer`] takes the types that prost generates. With the feature `protobuf-dynamic`,
+//! `DynamicProtobufSerializer` writes messages whose schema comes as text, from values of serde or from `ProtobufValue`.
+//!
 //! The schema is the text of a `.proto` file, or a serialized `FileDescriptorProto` in base64, as registries take both.
 //! Which of its messages is meant is told by its full name; readers find it by the path that stands behind the id.
+
+#[cfg(feature = "protobuf-dynamic")]
+mod dynamic;
+#[cfg(all(test, feature = "protobuf-dynamic"))]
+mod dynamic_tests;
+#[cfg(feature = "protobuf-dynamic")]
+mod encode;
+#[cfg(feature = "protobuf-dynamic")]
+mod files;
+#[cfg(feature = "protobuf-dynamic")]
+mod input;
+#[cfg(feature = "protobuf-dynamic")]
+mod schema;
+#[cfg(feature = "protobuf-dynamic")]
+mod value;
+
+#[cfg(feature = "protobuf-dynamic")]
+pub use {dynamic::DynamicProtobufSerializer, schema::ProtobufSchema, value::ProtobufValue};
 
 use crate::{Output, Payload, SerializeError, Serializer, Target};
 

@@ -4,6 +4,9 @@
     reason = "the transport of these tests is I/O: a thread for each exchange"
 )]
 
+#[cfg(all(feature = "json-schema", feature = "protobuf-dynamic"))]
+mod formats;
+
 use super::*;
 use crate::avro::AvroSerializer;
 use crate::mock::{Fault, MockRegistry, MockServer};
