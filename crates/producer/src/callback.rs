@@ -223,14 +223,9 @@ impl Callbacks {
                 && !has_timer
             {
                 // The producer's own timers may be gone by now. Without a thread this ends with the callbacks.
-                let (shared, waker) = (Arc::clone(&shared), cx.waker().clone());
+                let shared = Arc::clone(&shared);
                 let timer = thread::Builder::new().name("ottla-close".to_owned());
-                has_timer = timer
-                    .spawn(move || {
-                        shared.wait_until(group, deadline);
-                        waker.wake();
-                    })
-                    .is_ok();
+                has_timer = timer.spawn(move || shared.end_waits(group, deadline)).is_ok();
             }
             Poll::Pending
         })
@@ -238,10 +233,15 @@ impl Callbacks {
 }
 
 impl Shared {
-    /// Sleeps until all groups before this one have run, or the deadline.
-    fn wait_until(&self, group: u64, deadline: Instant) {
+    /// Sleeps until all groups before this one have run, or the deadline; then wakes whoever waits *by then*. The waker
+    /// of the poll that started this may be somebody else's, or nobody's: a future moves between tasks, and `wait`
+    /// tries first without a waker.
+    fn end_waits(&self, group: u64, deadline: Instant) {
         let mut state = self.state.lock();
         while !state.has_run(group) && !self.settled.wait_until(&mut state, deadline).timed_out() {}
+        let woken = std::mem::take(&mut state.waiting);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 

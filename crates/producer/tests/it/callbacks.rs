@@ -123,6 +123,21 @@ fn a_stuck_callback_delays_callbacks_only() {
     assert_eq!(told.lock().expect("no panic").len(), 1);
 }
 
+/// The second close finds the sender closed, so that its first poll, which has no waker, already waits for the callback.
+#[test]
+fn a_close_ends_at_its_deadline_whoever_polled_it_first() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster, &[]);
+    let (release, released) = mpsc::channel::<()>();
+    let stuck = move |_| {
+        let _ = released.recv();
+    };
+    wait(producer.send_with(&Record::to(TOPIC), stuck)).expect("queued");
+    wait(producer.close(Duration::ZERO));
+    wait(producer.close(Duration::from_millis(50)));
+    drop(release);
+}
+
 #[test]
 fn callbacks_run_after_the_producer_is_dropped() {
     let cluster = cluster(1);
