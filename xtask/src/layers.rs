@@ -341,6 +341,32 @@ mod tests {
         }
     }
 
+    /// Nothing is `unsafe`, so Miri has nothing to find; who allows it brings runs of Miri along.
+    #[test]
+    fn every_package_forbids_unsafe() {
+        let root = project::root();
+        let read = |path: &Path| {
+            fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        for workspace in ["Cargo.toml", "fuzz/Cargo.toml"] {
+            let manifest = read(&root.join(workspace));
+            assert!(manifest.contains("unsafe_code = \"forbid\""), "{workspace}");
+        }
+        let crates = fs::read_dir(root.join("crates")).expect("the crates");
+        let crates = crates.map(|entry| entry.expect("a folder").path().join("Cargo.toml"));
+        let others = ["benches", "xtask"].map(|name| root.join(name).join("Cargo.toml"));
+        let manifests: Vec<_> = crates.filter(|path| path.exists()).chain(others).collect();
+        assert!(manifests.len() > 10);
+        for manifest in manifests {
+            let text = read(&manifest);
+            assert!(
+                text.contains("[lints]\nworkspace = true\n"),
+                "{}",
+                manifest.display()
+            );
+        }
+    }
+
     #[test]
     fn the_table_points_down_only() {
         for (index, layer) in LAYERS.iter().enumerate() {

@@ -179,6 +179,25 @@ fn a_callback_may_send_and_flush() {
     assert!(receiver.recv().expect("told").is_ok());
 }
 
+/// KAFKA-10790: a producer that was closed by its own callback waited for itself.
+#[test]
+fn a_callback_may_close() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster, &[]);
+    let (sender, receiver) = mpsc::channel();
+    let own = producer.clone();
+    let callback = move |outcome: Result<RecordMetadata, Error>| {
+        // Its own end is not waited for.
+        wait(own.close(Duration::from_secs(30)));
+        sender.send(outcome.is_ok()).expect("the test listens");
+    };
+    let record = Record::to(TOPIC);
+    wait(producer.send_with(&record, callback)).expect("queued");
+    assert!(receiver.recv().expect("told"));
+    assert!(wait(producer.send(&record)).expect_err("closed").is_closed());
+    wait(producer.close(Duration::from_secs(30)));
+}
+
 #[test]
 fn what_is_not_queued_is_not_told() {
     let cluster = cluster(1);

@@ -7,6 +7,7 @@ mod metadata;
 mod partitioning;
 mod rebootstrap;
 mod refused;
+mod scenarios;
 mod telemetry;
 mod transactions;
 mod trouble;

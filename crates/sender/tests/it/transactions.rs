@@ -144,6 +144,11 @@ fn decode<M: Message>(request: &Request) -> M {
 
 /// Answers AddPartitionsToTxn; the partitions come back.
 fn add_partitions(world: &mut World) -> Vec<i32> {
+    add_partitions_with(world, ErrorCode::NONE)
+}
+
+/// The same with a code for each partition.
+fn add_partitions_with(world: &mut World, code: ErrorCode) -> Vec<i32> {
     let (node, request) = world.next_request(ApiKey::ADD_PARTITIONS_TO_TXN);
     assert_eq!(node, COORDINATOR);
     let asked: AddPartitionsToTxnRequest = decode(&request);
@@ -156,6 +161,7 @@ fn add_partitions(world: &mut World) -> Vec<i32> {
                 .iter()
                 .map(|&partition_index| AddPartitionsToTxnPartitionResult {
                     partition_index,
+                    partition_error_code: code.0,
                     ..AddPartitionsToTxnPartitionResult::default()
                 })
                 .collect(),
@@ -517,4 +523,46 @@ fn a_producer_that_is_dropped_tells_a_commit_that_its_outcome_is_unknown() {
     drop(world.sender);
     let error = commit.poll().expect("resolved").expect_err("nobody knows");
     assert!(error.is_fatal() && error.outcome_unknown, "{error}");
+}
+
+/// A coordinator that never has the time: the record ends by its deadline, and with it the commit.
+#[test]
+fn partitions_that_are_never_added_end_at_the_deadline() {
+    let mut world = world(1);
+    let delivery = world.send_to(0, "a");
+    world.turn();
+    let mut first = commit(&mut world);
+    let deadline = world.now() + Duration::from_secs(120);
+    let mut asked = 0;
+    let mut refuse = |world: &mut World| match world.requests[0].1.api_key {
+        key if key == ApiKey::ADD_PARTITIONS_TO_TXN.0 => {
+            asked += 1;
+            add_partitions_with(world, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+        }
+        _ => world.answer_metadata(&LEADERS),
+    };
+    let wait_ends = world.now() + Duration::from_secs(5);
+    world.run_answering(wait_ends, &mut refuse);
+    let error = first
+        .poll()
+        .expect("max.block.ms is over")
+        .expect_err("nothing was added");
+    assert!(error.is_retriable(), "{error}");
+    let mut again = commit(&mut world);
+    world.run_answering(deadline, &mut refuse);
+    assert!((60..1_000).contains(&asked), "{asked} requests in two minutes");
+    assert_eq!(
+        failure(&delivery),
+        (FailureKind::Timeout, Persistence::NotPersisted)
+    );
+    let error = again.poll().expect("resolved").expect_err("a record is lost");
+    assert!(error.is_abortable(), "{error}");
+    let mut abort = abort(&mut world);
+    // What is under way is settled first, and then there may be nothing to end.
+    let soon = world.now() + Duration::from_secs(3);
+    world.run_answering(soon, |world| match world.requests[0].1.api_key {
+        key if key == ApiKey::END_TXN.0 => assert!(!end(world, ErrorCode::NONE, 1).committed),
+        _ => serve(world, 1),
+    });
+    assert_eq!(abort.poll(), Some(Ok(())));
 }
