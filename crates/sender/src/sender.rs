@@ -21,7 +21,9 @@ use ottla_accumulator::{Accumulator, AccumulatorConfig, DeliveryFailure, Failure
 use ottla_partitioning::{LoadTable, Partitioner};
 use ottla_protocol::ApiKey;
 use ottla_protocol::compression::Compression;
+use ottla_protocol::wire::Uuid;
 use ottla_time::{Clock, ExponentialBackoff, Time, mutant};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +80,9 @@ enum InFlight {
         version: i16,
         /// When it was handed to the connection.
         sent: Time,
+        /// Where topics go by their ids: what each id stood for. The same name may have another id by the time of the
+        /// answer.
+        topics: SmallVec<[(Uuid, usize); 2]>,
         batches: Vec<(usize, Pending)>,
     },
     Metadata {

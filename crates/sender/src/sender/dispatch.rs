@@ -9,6 +9,7 @@ use ottla_accumulator::BatchIdentity;
 use ottla_protocol::ApiKey;
 use ottla_protocol::wire::Uuid;
 use ottla_time::Time;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// The versions of Metadata that this client speaks; 0 cannot ask for no topic.
@@ -51,7 +52,7 @@ impl Sender {
         let able = |(&id, node): (&i32, &crate::node::Node)| {
             (!node.ready.is_empty() && node.can_send(in_flight_max, now)).then_some(id)
         };
-        let nodes: smallvec::SmallVec<[i32; 8]> = self.nodes.iter().filter_map(able).collect();
+        let nodes: SmallVec<[i32; 8]> = self.nodes.iter().filter_map(able).collect();
         for id in nodes {
             while self
                 .nodes
@@ -76,11 +77,13 @@ impl Sender {
         let mut order: Vec<&(usize, Pending)> = batches.iter().collect();
         order.sort_by_key(|(slot, _)| self.partitions[*slot].topic);
         let mut last_topic = None;
+        let mut sent_as: SmallVec<[(Uuid, usize); 2]> = SmallVec::new();
         for (slot, pending) in order {
             let state = &self.partitions[*slot];
             let topic = &self.metadata.topics[state.topic];
             if last_topic != Some(state.topic) {
                 last_topic = Some(state.topic);
+                sent_as.push((topic.id, state.topic));
                 topics.push(TopicParts {
                     name: Arc::clone(topic.shared.name()),
                     id: topic.id,
@@ -106,6 +109,9 @@ impl Sender {
         } else {
             version.min(produce::VERSION_NAMES_MAX)
         };
+        if version <= produce::VERSION_NAMES_MAX {
+            sent_as.clear();
+        }
         self.transaction_written();
         let transactional_id = self
             .shared
@@ -135,6 +141,7 @@ impl Sender {
                 node: id,
                 version,
                 sent: now,
+                topics: sent_as,
                 batches,
             },
         );

@@ -6,7 +6,7 @@ use crate::verdict::{advice, proves_not_appended};
 use bytes::Bytes;
 use ottla_accumulator::{DeliveryFailure, FailureKind, Sealer, SplitPart};
 use ottla_protocol::messages::ProduceResponse;
-use ottla_protocol::messages::produce::PartitionProduceResponse;
+use ottla_protocol::messages::produce::{NodeEndpoint, PartitionProduceResponse};
 use ottla_protocol::wire::{Reader, Uuid};
 use ottla_protocol::{ErrorCode, Message};
 use ottla_time::{Time, mutant};
@@ -39,13 +39,14 @@ impl Sender {
             InFlight::Produce {
                 version,
                 sent,
+                topics,
                 batches,
                 ..
             } => {
                 self.measure_latency(node, sent, now);
                 let answer = ProduceResponse::decode(&mut Reader::from_bytes(&body), version);
                 match answer {
-                    Ok(answer) => self.handle_produced(node, id, answer, batches, now),
+                    Ok(answer) => self.handle_produced(node, id, answer, &topics, batches, now),
                     Err(error) => {
                         let error: Arc<str> =
                             format!("the broker's answer to Produce makes no sense: {error}").into();
@@ -108,20 +109,18 @@ impl Sender {
         node: i32,
         id: u64,
         answer: ProduceResponse,
+        sent_as: &[(Uuid, usize)],
         batches: Vec<(usize, Pending)>,
         now: Time,
     ) {
         self.throttle(node, answer.throttle_time_ms, now);
-        for endpoint in &answer.node_endpoints {
-            self.learn_node(endpoint.node_id, &endpoint.host, endpoint.port);
-        }
         let mut waiting: BTreeMap<(usize, i32), (usize, Pending)> = BTreeMap::new();
         for (slot, pending) in batches {
             let state = &self.partitions[slot];
             waiting.insert((state.topic, state.queue.number()), (slot, pending));
         }
         for topic in answer.responses {
-            let Some(index) = self.topic_of(&topic.name, topic.topic_id) else {
+            let Some(index) = self.topic_of(&topic.name, topic.topic_id, sent_as) else {
                 continue;
             };
             for partition in topic.partition_responses {
@@ -130,7 +129,7 @@ impl Sender {
                     place = waiting.keys().next().copied().unwrap_or(place);
                 }
                 if let Some((slot, pending)) = waiting.remove(&place) {
-                    self.handle_partition(slot, id, pending, partition, now);
+                    self.handle_partition(slot, id, pending, partition, &answer.node_endpoints, now);
                 }
             }
         }
@@ -154,12 +153,14 @@ impl Sender {
         );
     }
 
-    /// The topic that an answer is about. From version 13 on it goes by the id that was sent.
-    fn topic_of(&self, name: &str, id: Uuid) -> Option<usize> {
+    /// The topic that an answer is about. From version 13 on it goes by the id that was sent, whatever the topic's id is
+    /// now.
+    fn topic_of(&self, name: &str, id: Uuid, sent_as: &[(Uuid, usize)]) -> Option<usize> {
         if id == Uuid::ZERO {
             return self.metadata.topic(name);
         }
-        self.metadata.topics.iter().position(|topic| topic.id == id)
+        let found = sent_as.iter().find(|(sent, _)| *sent == id);
+        found.map(|&(_, index)| index)
     }
 
     fn handle_partition(
@@ -168,6 +169,7 @@ impl Sender {
         id: u64,
         pending: Pending,
         answer: PartitionProduceResponse,
+        endpoints: &[NodeEndpoint],
         now: Time,
     ) {
         let code = ErrorCode::from(answer.error_code);
@@ -206,6 +208,13 @@ impl Sender {
             ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
         ) {
             let hint = &answer.current_leader;
+            // Of all brokers that the answer may list only this one is of use: an answer must not fill the memory.
+            if let Some(leader) = endpoints
+                .iter()
+                .find(|endpoint| endpoint.node_id == hint.leader_id)
+            {
+                self.learn_node(leader.node_id, &leader.host, leader.port);
+            }
             moved = self.learn_leader(slot, hint.leader_id, hint.leader_epoch, now);
         }
         if !code.is_retriable() && !answer.record_errors.is_empty() {

@@ -1,5 +1,6 @@
 //! The sender driven by hand: no sockets, no runtime, time moved by the test.
 
+mod answers;
 mod delivery;
 mod idempotence;
 mod isolation;

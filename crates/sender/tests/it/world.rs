@@ -42,6 +42,8 @@ pub(crate) struct World {
     sealer: Sealer,
     /// Whether a connection is ready as soon as it is asked for.
     pub(crate) reachable: bool,
+    /// The highest version of Produce that brokers speak, from when they are ready next.
+    pub(crate) produce_version: i16,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
             finished: false,
             sealer,
             reachable: true,
+            produce_version: PRODUCE_VERSION,
         }
     }
 
@@ -164,7 +167,7 @@ impl World {
             max,
         };
         let versions = [
-            range(ApiKey::PRODUCE, PRODUCE_VERSION),
+            range(ApiKey::PRODUCE, self.produce_version),
             range(ApiKey::METADATA, METADATA_VERSION),
             range(ApiKey::INIT_PRODUCER_ID, 5),
             range(ApiKey::FIND_COORDINATOR, 6),
