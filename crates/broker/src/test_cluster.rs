@@ -193,6 +193,48 @@ impl TestCluster {
             .unwrap_or_default()
     }
 
+    /// The records of all partitions of a topic, replicated and committed or not, each with its partition; none if the
+    /// cluster has not got it.
+    pub fn all_records(&self, topic: &str) -> Vec<(i32, Record)> {
+        let partitions = self.cluster().partition_count(topic).unwrap_or(0);
+        let of = |partition| {
+            let records = self.records(topic, partition).into_iter();
+            records.map(move |record| (partition, record))
+        };
+        (0..partitions).flat_map(of).collect()
+    }
+
+    /// Waits until `condition` holds, and asks it again whenever something happened: what a test does that cannot know
+    /// when its application sends. `condition` is to look only. There is no time limit: wrap it in that of your runtime.
+    ///
+    /// ```
+    /// use ottla_broker::TestCluster;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = TestCluster::builder().topic("orders", 1).start().await?;
+    /// let arrived = cluster.wait_until(|cluster| {
+    ///     cluster.partition_state("orders", 0).is_ok_and(|state| state.log_end == 3)
+    /// });
+    /// // … here the application would send three records …
+    /// assert!(tokio::time::timeout(Duration::from_millis(1), arrived).await.is_err(), "it did not");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_until(&self, condition: impl FnMut(&mut Cluster) -> bool) {
+        self.shared.wait(condition).await;
+    }
+
+    /// The same, outside async code. False if the condition did not hold within `timeout`.
+    pub fn wait_until_blocking(
+        &self,
+        timeout: Duration,
+        condition: impl FnMut(&mut Cluster) -> bool,
+    ) -> bool {
+        self.shared.wait_blocking(timeout, condition)
+    }
+
     /// Every answer of every broker is so long under way.
     pub fn set_round_trip(&self, round_trip: Duration) {
         let mut cluster = self.cluster();

@@ -7,6 +7,7 @@
 mod connection;
 mod outbox;
 mod server;
+mod watch;
 
 pub(crate) use server::{Bound, Shared};
 pub use server::{ClusterGuard, ListenOptions, Server};

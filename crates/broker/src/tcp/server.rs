@@ -2,6 +2,7 @@
 
 use super::connection;
 use super::outbox::{Closing, Outbox};
+use super::watch::Watch;
 use crate::cluster::{Cluster, ConnectionId, Output};
 use bytes::Bytes;
 use ottla_time::Time;
@@ -207,6 +208,7 @@ impl ClusterGuard<'_> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    watch: Watch,
     timer_changed: Notify,
     origin: Instant,
     frame_bytes_max: usize,
@@ -235,6 +237,7 @@ impl Shared {
                 outboxes: BTreeMap::new(),
                 armed: None,
             }),
+            watch: Watch::default(),
             timer_changed: Notify::new(),
             origin: Instant::now(),
             frame_bytes_max,
@@ -322,6 +325,42 @@ impl Shared {
         };
         if earlier {
             self.timer_changed.notify_one();
+        }
+        self.watch.tell();
+    }
+
+    /// Waits until `condition` holds, in a thread; false if it did not within `timeout`.
+    pub(crate) fn wait_blocking(
+        &self,
+        timeout: Duration,
+        mut condition: impl FnMut(&mut Cluster) -> bool,
+    ) -> bool {
+        let _watching = self.watch.begin();
+        let deadline = self.now() + timeout;
+        let mut state = self.lock();
+        loop {
+            if condition(&mut state.cluster) {
+                return true;
+            }
+            let left = deadline.since(self.now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.watch.wait(state, left);
+        }
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) async fn wait(&self, mut condition: impl FnMut(&mut Cluster) -> bool) {
+        let _watching = self.watch.begin();
+        loop {
+            let mut changed = std::pin::pin!(self.watch.changed());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if condition(&mut self.lock().cluster) {
+                return;
+            }
+            changed.await;
         }
     }
 

@@ -174,3 +174,34 @@ fn a_taken_port_is_said() {
     let error = second.expect_err("the port is taken").to_string();
     assert!(error.contains(&port.to_string()), "{error}");
 }
+
+/// Somebody sends while a test waits, in a thread and in a task.
+#[tokio::test]
+async fn who_waits_sees_what_happens() {
+    let cluster = TestCluster::builder()
+        .topic("t", 1)
+        .start()
+        .await
+        .expect("free ports");
+    let end = |cluster: &mut Cluster| cluster.partition_state("t", 0).expect("a partition").log_end;
+    let never = cluster.wait_until_blocking(Duration::ZERO, |cluster| end(cluster) > 0);
+    assert!(!never, "nobody has sent anything");
+    let address = cluster.addresses()[0].to_string();
+    let sent = tokio::task::spawn_blocking(move || {
+        let mut session = Session::new(Socket::new(&address));
+        for _ in 0..3 {
+            session.produce("a record", target("t"), Some(Batch::plain(1).build()));
+        }
+    });
+    let mut looks = 0;
+    cluster
+        .wait_until(|cluster| {
+            looks += 1;
+            end(cluster) == 3
+        })
+        .await;
+    assert!(looks < 1_000, "{looks} looks for a handful of changes");
+    assert!(cluster.wait_until_blocking(Duration::from_secs(60), |cluster| end(cluster) == 3));
+    sent.await.expect("the sender ends");
+    assert_eq!(cluster.all_records("t").len(), 3);
+}
