@@ -99,11 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = start(builder.start_blocking())?;
     let interrupt = Interrupt::listen(|| {})
         .map_err(|error| Failure::delivery(format!("cannot listen for signals: {error}")))?;
-    let mut stderr = io::stderr();
-    let _ = writeln!(
-        stderr,
-        "an in-memory broker for tests: what it holds is gone when it ends (Ctrl-C)"
-    );
+    let _ = io::stderr().write_all(greeting(&cluster.bootstrap_servers()).as_bytes());
     let mut stdout = io::stdout();
     // Whoever started it reads the address; if nobody does, it serves all the same.
     let _ = writeln!(stdout, "{}", cluster.bootstrap_servers()).and_then(|()| stdout.flush());
@@ -114,6 +110,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         thread::park_timeout(Duration::from_secs(3_600));
     };
     Ok(ExitCode::from(interrupt::exit_code(signal)))
+}
+
+/// What to do with a broker that has just started, for people. The address alone goes to standard output.
+fn greeting(servers: &str) -> String {
+    let first = servers.split(',').next().unwrap_or(servers);
+    format!(
+        "an in-memory broker for tests: what it holds is gone when it ends (Ctrl-C)\n\
+         \x20 write   echo hello | ottla produce -b {first} -t demo\n\
+         \x20         echo hello | kcat -P -b {first} -t demo\n\
+         \x20 read    kcat -C -b {first} -t demo -e\n\
+         \x20         kafka-console-consumer.sh --bootstrap-server {first} --topic demo --from-beginning\n\
+         topics are created by being used; clients set bootstrap.servers to\n"
+    )
 }
 
 fn start(started: io::Result<TestCluster>) -> Result<TestCluster, Failure> {
@@ -156,6 +165,15 @@ impl Embedded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greeting_says_where_to_write_and_read() {
+        let text = greeting("127.0.0.1:9092,127.0.0.1:9093");
+        for command in ["ottla produce -b 127.0.0.1:9092 ", "kcat -C -b 127.0.0.1:9092 "] {
+            assert!(text.contains(command), "{text}");
+        }
+        assert!(text.ends_with('\n') && !text.contains('\r'), "{text}");
+    }
 
     #[test]
     fn topics_have_a_name_and_partitions() {
