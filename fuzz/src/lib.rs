@@ -8,6 +8,7 @@
 //! simple enough to be believed say the same.
 
 pub mod accumulator;
+pub mod avro;
 pub mod batch_build;
 pub mod broker;
 pub mod cli_envelope;
@@ -17,10 +18,13 @@ pub mod configuration;
 pub mod decompress;
 pub mod frames;
 pub mod jaas;
+pub mod json_schema;
 mod memory;
 pub mod messages;
 pub mod partitioning;
+pub mod protobuf;
 pub mod records;
+pub mod registry;
 pub mod sasl;
 pub mod sender;
 pub mod session;
@@ -33,8 +37,9 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 22] = [
     ("accumulator", accumulator::run),
+    ("avro", avro::run),
     ("batch_build", batch_build::run),
     ("broker", broker::run),
     ("cli_envelope", cli_envelope::run),
@@ -44,12 +49,22 @@ pub const TARGETS: [Target; 18] = [
     ("decompress", decompress::run),
     ("frames", frames::run),
     ("jaas", jaas::run),
+    ("json_schema", json_schema::run),
     ("messages", messages::run),
     ("partitioning", partitioning::run),
+    ("protobuf", protobuf::run),
     ("records", records::run),
+    ("registry", registry::run),
     ("sasl", sasl::run),
     ("sender", sender::run),
     ("session", session::run),
     ("transactions", transactions::run),
     ("wire", wire::run),
 ];
+
+/// A text, and what stands behind the first zero byte.
+fn parts(input: &[u8]) -> Option<(&str, &[u8])> {
+    let end = input.iter().position(|byte| *byte == 0)?;
+    let text = std::str::from_utf8(&input[..end]).ok()?;
+    Some((text, &input[end + 1..]))
+}
