@@ -7,9 +7,10 @@
 
 use super::schema::wrong;
 use crate::SerializeError;
+use hashbrown::HashMap;
 use jsonschema::{Uri, uri};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Parts that refer to each other at one place. People's schemas have fewer than ten.
 const DEPTH_MAX: u32 = 200;

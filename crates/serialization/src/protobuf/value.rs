@@ -2,7 +2,6 @@
 
 use crate::SerializeError;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
-use std::collections::HashMap;
 
 /// A value of any Protobuf type.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,13 +110,12 @@ fn of_field(field: &FieldDescriptor, value: &ProtobufValue, depth: u32) -> Resul
                 entry.map_entry_key_field().kind(),
                 entry.map_entry_value_field().kind(),
             );
-            let mut map = HashMap::new();
-            for (at, (key, value)) in entries.iter().enumerate() {
+            let entries = entries.iter().enumerate().map(|(at, (key, value))| {
                 let place = |error: SerializeError| error.within(format_args!("[{at}]"));
-                let key = of_kind(&keys, key, depth).map_err(place)?;
-                map.insert(map_key(key)?, of_kind(&values, value, depth).map_err(place)?);
-            }
-            Ok(Value::Map(map))
+                let key = of_kind(&keys, key, depth).and_then(map_key).map_err(place)?;
+                Ok((key, of_kind(&values, value, depth).map_err(place)?))
+            });
+            Ok(Value::Map(entries.collect::<Result<_, _>>()?))
         }
         _ if field.is_list() => Err(SerializeError::value(format!("{} is no list", value.what()))),
         _ if field.is_map() => Err(SerializeError::value(format!("{} is no map", value.what()))),
