@@ -628,9 +628,8 @@ struct Answer {
     guid: Option<String>,
     version: Option<i32>,
     schema: Option<String>,
-    #[serde(rename = "schemaType", default)]
-    kind: SchemaKind,
-    #[serde(default)]
+    #[serde(rename = "schemaType")]
+    kind: Option<SchemaKind>,
     references: Option<Vec<ReferenceBody>>,
 }
 
@@ -647,7 +646,7 @@ impl Answer {
 
     fn into_schema(self, subject: &str) -> Result<Schema, SerializeError> {
         let text = self.schema.ok_or_else(|| lacks("a schema", subject))?;
-        let mut schema = Schema::new(self.kind, text);
+        let mut schema = Schema::new(self.kind.unwrap_or_default(), text);
         for reference in self.references.unwrap_or_default() {
             schema.references.push(Reference::to_version(
                 reference.name,

@@ -6,6 +6,7 @@
 
 #[cfg(all(feature = "json-schema", feature = "protobuf-dynamic"))]
 mod formats;
+mod limits;
 
 use super::*;
 use crate::avro::AvroSerializer;
