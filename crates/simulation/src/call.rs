@@ -1,5 +1,6 @@
 //! Requests about transactions, as far as they can end a producer that has no twin.
 
+use crate::counters::Counters;
 use crate::wire::End;
 use bytes::Bytes;
 use ottla_protocol::messages::{
@@ -9,6 +10,9 @@ use ottla_protocol::messages::{
 use ottla_protocol::wire::Reader;
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_sender::Request;
+
+/// The version of EndTxn that a transaction of protocol 2 ends with (KIP-890).
+const END_TXN_OF_PROTOCOL_2: i16 = 5;
 
 /// A request that may tell a producer that it is fenced.
 ///
@@ -49,6 +53,37 @@ impl Call {
     /// Whether it is EndTxn.
     pub(crate) fn ends(self) -> bool {
         matches!(self, Call::Commit(_) | Call::Abort(_))
+    }
+
+    /// Counts what became of it.
+    pub(crate) fn count(self, end: &End<'_>, counters: &mut Counters) {
+        match end {
+            End::Failed { written: true } => match self {
+                Call::Init => counters.lost_inits += 1,
+                Call::AddPartitions(_) => counters.lost_additions += 1,
+                Call::AddOffsets(_) | Call::CommitOffsets(_) => counters.lost_offsets += 1,
+                Call::Commit(_) | Call::Abort(_) => counters.lost_ends += 1,
+            },
+            End::Answered(body) => {
+                let codes = self.codes(body);
+                let refused = codes.iter().any(|&code| {
+                    matches!(
+                        ErrorCode(code),
+                        ErrorCode::NOT_COORDINATOR
+                            | ErrorCode::COORDINATOR_NOT_AVAILABLE
+                            | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+                    )
+                });
+                counters.coordinator_refusals += u64::from(refused);
+                if let (Call::Commit(version) | Call::Abort(version), [0]) = (self, &codes[..]) {
+                    match version {
+                        ..END_TXN_OF_PROTOCOL_2 => counters.ended_1 += 1,
+                        _ => counters.ended_2 += 1,
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether a producer may be at its end for this.

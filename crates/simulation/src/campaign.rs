@@ -29,7 +29,27 @@ pub(crate) struct Campaign {
     repeated: u64,
     failures: Vec<(u64, String)>,
     virtual_time: Duration,
+    /// The least that a seed did.
+    least: Option<Least>,
     took: Duration,
+}
+
+/// What a seed has at least, each by itself.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    records: u64,
+    faults: u64,
+    lasted: Duration,
+}
+
+impl Least {
+    fn min(self, other: Least) -> Least {
+        Least {
+            records: self.records.min(other.records),
+            faults: self.faults.min(other.faults),
+            lasted: self.lasted.min(other.lasted),
+        }
+    }
 }
 
 impl Campaign {
@@ -88,6 +108,13 @@ impl Campaign {
         self.seeds += 1;
         self.counters.add(&course.counters);
         self.virtual_time += course.lasted;
+        if course.failure.is_none() {
+            self.note_least(Least {
+                records: course.counters.records,
+                faults: course.counters.faults,
+                lasted: course.lasted,
+            });
+        }
         let mut failure = course.failure;
         if seed.is_multiple_of(REPEATED_EVERY) && failure.is_none() {
             self.repeated += 1;
@@ -100,7 +127,14 @@ impl Campaign {
         false
     }
 
+    fn note_least(&mut self, seed: Least) {
+        self.least = Some(self.least.map_or(seed, |least| least.min(seed)));
+    }
+
     fn add(&mut self, other: Campaign) {
+        if let Some(least) = other.least {
+            self.note_least(least);
+        }
         self.counters.add(&other.counters);
         self.seeds += other.seeds;
         self.repeated += other.repeated;
@@ -205,6 +239,15 @@ impl fmt::Display for Campaign {
         for (seed, failure) in &self.failures {
             writeln!(f, "seed {seed} fails: {failure}")?;
             writeln!(f, "  again: cargo xtask sim --seed {seed} --trace")?;
+        }
+        if let Some(least) = self.least {
+            writeln!(
+                f,
+                "each seed has at least {} records, {} faults and {:.1} s of virtual time",
+                least.records,
+                least.faults,
+                least.lasted.as_secs_f64()
+            )?;
         }
         let seconds = self.took.as_secs_f64().max(1e-9);
         writeln!(

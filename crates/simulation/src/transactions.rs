@@ -92,6 +92,9 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
             Err(error) => check_cause(desk, error, records.clone(), offset),
         }
     }
+    if records.is_empty() && offset.is_none() {
+        desk.counters.borrow_mut().empty_transactions += 1;
+    }
     desk.transactions.borrow_mut().push(Transaction {
         records,
         verdict,

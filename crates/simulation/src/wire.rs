@@ -314,6 +314,7 @@ impl Wire {
     ) -> Result<(), String> {
         if let Some(call) = self.calls.remove(&id) {
             self.excused |= call.excuses(&end);
+            call.count(&end, counters);
         }
         let Some(request) = self.outstanding.remove(&id) else {
             return Ok(());
@@ -523,6 +524,7 @@ impl Lane {
             .sent(base, crc, contents, self.in_flight - 1, is_over)
             .map_err(|error| format!("{}: {error}", at()))?;
         counters.splits += u64::from(is_part);
+        counters.transactional_splits += u64::from(is_part && !checks_cause);
         counters.sequence_wraps += u64::from(base.checked_add(contents.len() as i32).is_none());
         for (number, after) in contents.iter().zip(0..) {
             if let Some(number) = number {

@@ -75,6 +75,8 @@ enum Event {
     Twin(u32),
     /// A topic gets another partition.
     Grow,
+    /// Nothing: a seed that has nothing more to do lasts until then.
+    Last,
 }
 
 /// What a seed came to.
@@ -223,6 +225,7 @@ impl World {
         }
         let healed = Time::ZERO + scenario.trouble;
         self.queue.push(healed, Event::Heal);
+        self.queue.push(END_AT_LEAST, Event::Last);
         if scenario.transactional && random.u32(..100) < 15 {
             let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
             self.queue.push(at, Event::Twin(0));
@@ -326,6 +329,7 @@ impl World {
             Event::Heal => self.heal(),
             Event::Twin(attempt) => self.twin(attempt),
             Event::Grow => self.grow(),
+            Event::Last => {}
             event => self.handle_net(event),
         }
         Ok(())
