@@ -18,9 +18,11 @@ use ottla_accumulator::AccumulatorConfig;
 use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
 use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
+use ottla_partitioning::Partitioner;
 use ottla_protocol::wire::Uuid;
 use ottla_sender::{Acks, Address, Handle, PartitionInfo, Sealer, Sender, SenderConfig, TransactionConfig};
 use ottla_time::Clock;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,6 +78,7 @@ impl Producer {
             source: Source::Builder(ConfigBuilder::new()),
             runtime: None,
             credentials: None,
+            partitioner: None,
             observers: Observers::default(),
         }
     }
@@ -132,6 +135,9 @@ impl Producer {
     }
 
     /// How many partitions the topic has; waits for its metadata up to `max.block.ms`.
+    ///
+    /// # Cancel safety
+    /// Nothing depends on this future.
     pub async fn partition_count(&self, topic: &Topic) -> Result<usize, Error> {
         Ok(self.inner.handle.partition_count(&topic.0).await?)
     }
@@ -235,6 +241,9 @@ impl Producer {
     /// The name that the cluster has given this client for its metrics (KIP-714), as Java's `clientInstanceId`: 16 bytes
     /// that `Uuid` prints as brokers do. Waits up to `timeout` for it; a cluster whose operators want no clients' metrics
     /// gives none.
+    ///
+    /// # Cancel safety
+    /// Nothing depends on this future.
     pub async fn client_instance_id(&self, timeout: Duration) -> Result<Uuid, Error> {
         Ok(self.inner.handle.client_instance_id(timeout).await?)
     }
@@ -259,7 +268,17 @@ pub struct ProducerBuilder {
     source: Source,
     runtime: Option<tokio::runtime::Handle>,
     credentials: Option<Arc<dyn CredentialProvider>>,
+    partitioner: Option<OwnPartitioner>,
     observers: Observers,
+}
+
+/// A partitioner that is not one of the configuration's.
+struct OwnPartitioner(Box<dyn Partitioner>);
+
+impl fmt::Debug for OwnPartitioner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnPartitioner")
+    }
 }
 
 #[derive(Debug)]
@@ -328,11 +347,38 @@ impl ProducerBuilder {
         }
     }
 
-    /// Authenticates with credentials that `provider` has, instead of those in `sasl.jaas.config`. The mechanism is that
-    /// of `sasl.mechanism`, and `sasl.jaas.config` must name its login module all the same.
+    /// Authenticates with credentials that `provider` has, by the mechanism that `sasl.mechanism` names; `sasl.jaas.config`
+    /// is not looked at, and need not be set.
     pub fn credentials(self, provider: Arc<dyn CredentialProvider>) -> ProducerBuilder {
         ProducerBuilder {
             credentials: Some(provider),
+            ..self
+        }
+    }
+
+    /// Lets a partitioner of your own choose for each record that names no partition, in place of `partitioner.class`.
+    ///
+    /// ```
+    /// use ottla::Producer;
+    /// use ottla::partitioning::{Choice, Partitioner, RecordView, TopicState, TopicView};
+    ///
+    /// /// Tombstones go to partition 0; the others fill a batch of one partition, then move on.
+    /// struct TombstonesFirst;
+    ///
+    /// impl Partitioner for TombstonesFirst {
+    ///     fn partition(&self, record: &RecordView<'_>, _: &TopicView<'_>, _: &TopicState) -> Choice {
+    ///         if record.value.is_none() { Choice::Partition(0) } else { Choice::Sticky }
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), ottla::Error> {
+    /// let producer = Producer::builder().bootstrap_servers("127.0.0.1:9092").partitioner(TombstonesFirst).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn partitioner(self, partitioner: impl Partitioner + 'static) -> ProducerBuilder {
+        ProducerBuilder {
+            partitioner: Some(OwnPartitioner(Box::new(partitioner))),
             ..self
         }
     }
@@ -354,6 +400,9 @@ impl ProducerBuilder {
     /// shows in the first send.
     pub fn build(self) -> Result<Producer, Error> {
         let (config, warnings) = match self.source {
+            Source::Builder(builder) if self.credentials.is_some() => {
+                builder.with_own_credentials().build()?
+            }
             Source::Builder(builder) => builder.build()?,
             Source::Ready(config, warnings) => (*config, warnings),
         };
@@ -380,7 +429,10 @@ impl ProducerBuilder {
         }
         let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
         let codecs = CodecPool::new(config.codec(), sealer);
-        let partitioner = config.partitioner().build(config.partitioner_ignore_keys());
+        let partitioner = self.partitioner.map_or_else(
+            || config.partitioner().build(config.partitioner_ignore_keys()),
+            |own| own.0,
+        );
         let (sender, handle) = Sender::new(
             sender_config(&config, Arc::clone(&metrics)),
             accumulator_config(&config),

@@ -21,6 +21,7 @@ pub struct ConfigBuilder {
     entries: Vec<Entry>,
     warnings: Vec<Warning>,
     unknown_keys: UnknownKeys,
+    own_credentials: bool,
 }
 
 /// What looking at all settings found: every error, not only the first.
@@ -50,6 +51,7 @@ impl ConfigBuilder {
             entries: Vec::new(),
             warnings: Vec::new(),
             unknown_keys: UnknownKeys::Warn,
+            own_credentials: false,
         }
     }
 
@@ -145,6 +147,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// The program brings its credentials itself: `sasl.jaas.config` need not say any.
+    pub(crate) fn with_own_credentials(mut self) -> ConfigBuilder {
+        self.own_credentials = true;
+        self
+    }
+
     /// Checks everything and makes the configuration.
     ///
     /// # Errors
@@ -162,6 +170,7 @@ impl ConfigBuilder {
     /// Checks everything and reports all that was found.
     pub fn check(&self) -> ConfigReport {
         let mut reading = Reading::of(&self.entries, self.unknown_keys);
+        reading.own_credentials = self.own_credentials;
         let config = typed::finish(&mut reading);
         let mut warnings = self.warnings.clone();
         warnings.append(&mut reading.warnings);

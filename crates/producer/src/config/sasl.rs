@@ -61,7 +61,7 @@ pub(super) fn read(reading: &mut Reading) -> Option<Sasl> {
     ) {
         return None;
     }
-    match sasl(settings) {
+    match sasl(settings, reading.own_credentials) {
         Ok(sasl) => Some(sasl),
         Err(Problem(key, reason)) => {
             let error = ConfigError::key(key, reason, settings.setting(key).origin());
@@ -71,8 +71,12 @@ pub(super) fn read(reading: &mut Reading) -> Option<Sasl> {
     }
 }
 
-fn sasl(settings: &Settings) -> Result<Sasl, Problem> {
+fn sasl(settings: &Settings, own_credentials: bool) -> Result<Sasl, Problem> {
     let mechanism = mechanism(settings)?;
+    if own_credentials {
+        let login = Login::Own;
+        return Ok(Sasl { mechanism, login });
+    }
     let Value::Password(text) = settings.setting(JAAS).value() else {
         return Err(Problem(
             JAAS,

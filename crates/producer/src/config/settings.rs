@@ -70,6 +70,8 @@ pub(super) struct Reading {
     pub(super) settings: Settings,
     pub(super) warnings: Vec<Warning>,
     pub(super) errors: Vec<ConfigError>,
+    /// Whether the credentials of SASL come from elsewhere.
+    pub(super) own_credentials: bool,
     /// Keys about the schema registry, in the order in which they were given.
     #[cfg(feature = "schema-registry")]
     pub(super) registry: Vec<Entry>,
@@ -81,6 +83,7 @@ impl Reading {
             settings: Settings::defaults(),
             warnings: Vec::new(),
             errors: Vec::new(),
+            own_credentials: false,
             #[cfg(feature = "schema-registry")]
             registry: Vec::new(),
         };

@@ -269,7 +269,7 @@ fn check_partitioner(reading: &mut Reading) {
     }
     let reason = "no such partitioner here; expected org.apache.kafka.clients.producer.RoundRobinPartitioner, or one \
                   of random, consistent, consistent_random, murmur2, murmur2_random, fnv1a, fnv1a_random (Java's \
-                  default is used when the key is not set)";
+                  default is used when the key is not set; a program gives its own to ProducerBuilder::partitioner)";
     if let Some(definition) = definition(KEY) {
         let error = ConfigError::value(definition, name, reason, settings.setting(KEY).origin());
         reading.errors.push(error);

@@ -2,7 +2,8 @@
 //! which key's stands in `config/coverage_tests.rs`.
 
 use crate::support::{PARTITIONS, TOPIC, cluster, producer};
-use ottla::Record;
+use ottla::blocking::wait;
+use ottla::{Producer, Record};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -79,6 +80,47 @@ async fn levels_of_compression_change_what_is_sent() {
         }
         assert!(sizes[1] < sizes[0], "{codec}: {sizes:?}");
     }
+}
+
+/// A partitioner of one's own goes before `partitioner.class`, but not before a record's own partition; a partition that
+/// is not there is an error at once.
+#[test]
+fn a_partitioner_of_ones_own_chooses() {
+    use ottla::partitioning::{Choice, Partitioner, RecordView, TopicState, TopicView};
+
+    struct ByLength;
+
+    impl Partitioner for ByLength {
+        fn partition(&self, record: &RecordView<'_>, topic: &TopicView<'_>, _: &TopicState) -> Choice {
+            assert_eq!((record.topic, topic.partition_count()), (TOPIC, PARTITIONS));
+            let length = record.value.map_or(0, <[u8]>::len);
+            Choice::Partition(i32::try_from(length).expect("short"))
+        }
+    }
+
+    let cluster = cluster(1);
+    let builder = Producer::builder().bootstrap_servers(cluster.bootstrap_servers());
+    let builder = builder.set("partitioner.class", "murmur2").partitioner(ByLength);
+    assert!(format!("{builder:?}").contains("OwnPartitioner"));
+    let producer = builder.build().expect("valid");
+    let send = |record: &Record<'_>| wait(producer.send(record)).map(|delivery| delivery.partition());
+    for length in [0, 5, 3] {
+        let value = "x".repeat(length);
+        let record = Record::to(TOPIC).key("k").value(&value);
+        assert_eq!(
+            send(&record).expect("queued"),
+            i32::try_from(length).expect("short")
+        );
+        assert_eq!(send(&record.partition(1)).expect("queued"), 1);
+    }
+    let error =
+        send(&Record::to(TOPIC).value("a partition that is not there")).expect_err("no such partition");
+    assert!(
+        error
+            .to_string()
+            .contains("the partitioner chose partition 29 of a topic with 6 partitions"),
+        "{error}"
+    );
 }
 
 /// In Java, too, all metrics of a producer are of the coarsest level.
