@@ -9,7 +9,11 @@ use std::task::{Context, Poll};
 
 /// The future outcome of one record: where it is, or why it is not there.
 ///
-/// It resolves by `delivery.timeout.ms`, whether it is awaited or not. Dropping it costs nothing and cancels nothing.
+/// It resolves by `delivery.timeout.ms`, whether it is awaited or not.
+///
+/// # Cancel safety
+/// Dropping it costs nothing and cancels nothing, before it was polled and after: the record is sent all the same. To wait
+/// for a while and then go on with something else, await `&mut delivery`.
 #[derive(Debug)]
 #[must_use = "an outcome that nobody looks at loses errors; drop it explicitly if that is meant"]
 pub struct Delivery(Source);

@@ -26,6 +26,10 @@ impl Producer {
     /// ```
     ///
     /// Waits up to `max.block.ms`, also for the end of an abort that a dropped [`Transaction`] has left to be done.
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, no transaction was begun. The registration, once it was begun, goes
+    /// on, and the next call waits for it.
     pub async fn begin(&self) -> Result<Transaction, Error> {
         let handle = self.handle();
         if matches!(
@@ -44,14 +48,19 @@ impl Producer {
     /// Registers the `transactional.id` with the cluster: what a predecessor with the same id left open is aborted, and
     /// it can do no more.
     ///
-    /// Waits up to `max.block.ms`. The call goes on after that, and if this future is dropped; repeat it to learn its
-    /// outcome.
+    /// Waits up to `max.block.ms`. The registration goes on after that; repeat the call to learn its outcome.
+    ///
+    /// # Cancel safety
+    /// The registration goes on from the first poll; another call tells its outcome.
     pub async fn init_transactions(&self) -> Result<(), Error> {
         Ok(self.handle().init_transactions().await?)
     }
 
     /// Begins a transaction, as Java's `beginTransaction`: every record that is sent from now on belongs to it.
     /// [`begin`](Producer::begin) does the same with a guard.
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, no transaction was begun.
     pub async fn begin_transaction(&self) -> Result<(), Error> {
         self.handle().begin_transaction().await?;
         Ok(())
@@ -60,6 +69,9 @@ impl Producer {
     /// Commits a consumer group's offsets together with the transaction that is open: they count from its commit on.
     /// `group` is what the consumer says of itself; with its generation and member id, the group refuses the offsets of
     /// a consumer that it has replaced, and the transaction has to be aborted.
+    ///
+    /// # Cancel safety
+    /// From the first poll on the offsets belong to the transaction: the commit waits for them and fails without them.
     pub async fn send_offsets_to_transaction(
         &self,
         offsets: Vec<GroupOffset>,
@@ -78,6 +90,10 @@ impl Producer {
     ///   Abort it, and do its work again.
     /// - [`is_fatal`](Error::is_fatal): close this producer. If [`is_outcome_unknown`](Error::is_outcome_unknown), the
     ///   transaction may be committed all the same.
+    ///
+    /// # Cancel safety
+    /// The commit goes on from the first poll. Call this again to learn its outcome; until then the transaction can neither
+    /// be aborted nor followed by another.
     pub async fn commit_transaction(&self) -> Result<(), Error> {
         Ok(self.handle().commit_transaction().await?)
     }
@@ -86,6 +102,9 @@ impl Producer {
     /// yet is dropped, and its deliveries fail.
     ///
     /// Waits up to `max.block.ms`; the abort goes on after that, and [`begin`](Producer::begin) waits for it.
+    ///
+    /// # Cancel safety
+    /// The abort goes on from the first poll.
     pub async fn abort_transaction(&self) -> Result<(), Error> {
         Ok(self.handle().abort_transaction().await?)
     }
@@ -102,6 +121,9 @@ pub struct Transaction {
 impl Transaction {
     /// Queues a record in this transaction, as [`Producer::send`]. A record that was not queued leaves the transaction
     /// as it was; one that was, and is not delivered, makes the commit fail.
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, nothing was queued.
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
         if self.producer.observers().are_there() {
             return Box::pin(self.producer.send_observed(record, Some(self.number))).await;
@@ -135,6 +157,9 @@ impl Transaction {
     }
 
     /// Queues a record in this transaction, and has its outcome told to `callback`, as [`Producer::send_with`].
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, nothing was queued, and the callback is not called.
     pub async fn send_with(
         &self,
         record: &Record<'_>,
@@ -147,6 +172,9 @@ impl Transaction {
     }
 
     /// Commits a consumer group's offsets with this transaction, see [`Producer::send_offsets_to_transaction`].
+    ///
+    /// # Cancel safety
+    /// From the first poll on the offsets belong to the transaction.
     pub async fn send_offsets(&self, offsets: Vec<GroupOffset>, group: GroupMetadata) -> Result<(), Error> {
         self.producer.send_offsets_to_transaction(offsets, group).await
     }
@@ -154,11 +182,18 @@ impl Transaction {
     /// Sends what is queued, and commits, see [`Producer::commit_transaction`]. After an error that
     /// [is retriable](Error::is_retriable), that call tells the outcome; after one that
     /// [is abortable](Error::is_abortable) the abort is under way already, and the next [`Producer::begin`] waits for it.
+    ///
+    /// # Cancel safety
+    /// Dropped before its first poll it aborts, as the transaction does. From then on the commit goes on:
+    /// [`Producer::commit_transaction`] tells its outcome, and has to be asked before anything else is begun.
     pub async fn commit(self) -> Result<(), Error> {
         self.producer.commit_transaction().await
     }
 
     /// Aborts, see [`Producer::abort_transaction`].
+    ///
+    /// # Cancel safety
+    /// However early it is dropped, the transaction is aborted.
     pub async fn abort(self) -> Result<(), Error> {
         self.producer.abort_transaction().await
     }

@@ -1,6 +1,7 @@
 //! The producer against a cluster in memory, over real sockets.
 
 mod callbacks;
+mod cancel;
 mod exactly_once;
 mod examples;
 #[cfg(feature = "metrics")]
@@ -23,6 +24,8 @@ mod shapes;
 #[cfg(feature = "tracing")]
 mod spans;
 mod support;
+#[cfg(feature = "futures")]
+mod surface;
 mod telemetry;
 mod transactions;
 mod typed;
