@@ -20,12 +20,15 @@ macro_rules! example {
     };
 }
 
+example!(authentication, "../../examples/authentication.rs");
 example!(callbacks, "../../examples/callbacks.rs");
 example!(configuration_file, "../../examples/configuration_file.rs");
 example!(errors, "../../examples/errors.rs");
 example!(keyed, "../../examples/keyed.rs");
 example!(streams, "../../examples/streams.rs");
 example!(throughput, "../../examples/throughput.rs");
+#[cfg(feature = "tracing")]
+example!(tracing, "../../examples/tracing.rs");
 example!(unit_test, "../../examples/unit_test.rs");
 example!(without_runtime, "../../examples/without_runtime.rs");
 
@@ -49,6 +52,38 @@ fn examples_do_what_they_show() {
     // The last one has the marker of its transaction in each partition that it wrote to, which is no record.
     assert_eq!(examples.map(count), [102, 1, 4, 1_003, 100_000, 40]);
     unit_test::main();
+    authentication::in_memory().expect("all get in");
+}
+
+/// Those that need TLS or somebody else's service are configurations that can be: the stores are read when the producer
+/// is built, and are not there.
+#[test]
+fn each_kind_of_authentication_is_a_good_configuration() {
+    for (kind, settings) in authentication::KINDS {
+        let builder = ottla::config::ConfigBuilder::new().refuse_unknown_keys();
+        let mut builder = builder.bootstrap_servers("127.0.0.1:9092");
+        builder.extend(settings.iter().copied());
+        let report = builder.check();
+        // What is brought by the program is not in the configuration.
+        let blamed: Vec<_> = report
+            .errors
+            .iter()
+            .flat_map(|error| error.keys_to_blame())
+            .collect();
+        let expected: &[&str] = if kind == "own" { &["sasl.jaas.config"] } else { &[] };
+        assert_eq!(blamed, expected, "{kind}: {:?}", report.errors);
+    }
+    let error = authentication::builder("kerberos").expect_err("no such kind");
+    assert!(error.to_string().contains("mutual-tls, plain, scram"), "{error}");
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn a_trace_goes_along() {
+    let cluster = cluster(1);
+    tracing::run(&cluster.bootstrap_servers()).expect("it works");
+    let records = (0..6).flat_map(|partition| cluster.records("orders", partition));
+    assert_eq!(records.count(), 1);
 }
 
 #[test]
