@@ -169,11 +169,45 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 fn doc() -> anyhow::Result<()> {
+    documented_features()?;
     let mut doc = project::cargo();
     project::run(
         doc.args(["doc", "--workspace", "--no-deps", "--all-features"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
+}
+
+/// Each feature that others may choose stands in a table on its crate's page.
+fn documented_features() -> anyhow::Result<()> {
+    let mut faults = Vec::new();
+    for package in Workspace::load()?
+        .packages
+        .iter()
+        .filter(|package| package.is_published())
+    {
+        // A program has no such page.
+        let Ok(page) = fs::read_to_string(package.manifest_path.with_file_name("src/lib.rs")) else {
+            continue;
+        };
+        let names = package.features.keys().map(String::as_str);
+        faults.extend(missing_features(&page, names).into_iter().map(|name| {
+            format!(
+                "{}: the table in src/lib.rs has no feature `{name}`",
+                package.name
+            )
+        }));
+    }
+    all_well(&faults)
+}
+
+/// Which of these features no row of a table names in its first cell.
+fn missing_features<'a>(page: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let cells = page.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let named: String = cells.filter_map(|row| row.split(" | ").next()).collect();
+    names
+        .filter(|name| *name != "default" && !name.starts_with('_'))
+        .filter(|name| !named.contains(&format!("`{name}`")))
+        .collect()
 }
 
 /// Every feature of every crate alone, none, and all together.
@@ -444,6 +478,13 @@ mod tests {
         assert!(numbers("1.88") < numbers("1.100"));
         assert!(numbers("1.88") == numbers("1.88.0"));
         assert!(numbers("1.88.1") > numbers("1.88"));
+    }
+
+    #[test]
+    fn a_feature_has_to_stand_in_the_table() {
+        let page = "//! `a` is no row\n//! | feature | |\n//! | `b`, `c-d` | yes | not `e` |\n";
+        let names = ["default", "_f", "a", "b", "c", "c-d", "e"];
+        assert_eq!(missing_features(page, names.into_iter()), ["a", "c", "e"]);
     }
 
     #[test]

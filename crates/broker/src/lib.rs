@@ -118,6 +118,8 @@
 //! | `tcp` | yes | [`TestCluster`] and [`Server`]: listeners on a tokio runtime |
 //! | `codecs` | yes | looks into compressed batches; without it they are checked as far as their checksum goes |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod api;
 mod append;
 mod cluster;

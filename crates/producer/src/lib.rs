@@ -26,11 +26,21 @@
 //! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs; `zstd` needs a C compiler |
 //! | `zstd-rust` | | zstd without a C compiler, at one level |
 //! | `tls` | yes | TLS and certificate stores, with ring's cryptography, which needs a C compiler |
-//! | `tls-aws-lc-rs` | | the same with aws-lc-rs |
+//! | `tls-aws-lc-rs` | | the same with aws-lc-rs, which also knows the curve P-521 |
+//! | `tls-no-provider` | | the same with the cryptography that the program installs as rustls's default |
 //! | `oauth` | yes | tokens from an endpoint (OIDC) |
 //! | `futures` | yes | `Producer::send_stream` and `Producer::sink` |
 //! | `json`, `avro`, `schema-registry` | yes | serializers, and the registry's client |
 //! | `protobuf` | | Protobuf by prost |
+//! | `mock-registry` | | a schema registry inside the process, for tests |
+//! | `tracing` | | a span for each record, events of connections, and `TraceContext` for headers |
+//! | `metrics` | | `Producer::export_metrics`: the metrics in the recorder of the `metrics` crate |
+//! | `full` | | the default, `protobuf`, `tracing` and `metrics` |
+//!
+//! Without default features the producer is complete but for these; `cargo build --no-default-features --features
+//! gzip,snappy,lz4,zstd-rust` needs no C compiler.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod blocking;
 mod callback;
@@ -64,6 +74,7 @@ pub use interceptor::{Acknowledgement, Interceptor};
 pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};
 #[cfg(any(feature = "oauth", feature = "schema-registry"))]
 pub use ottla_network::http;
+pub use ottla_partitioning as partitioning;
 pub use ottla_protocol::ErrorCode;
 pub use ottla_protocol::wire::Uuid;
 pub use ottla_sender::{GroupMetadata, GroupOffset, PartitionInfo, Persistence, RecordMetadata};

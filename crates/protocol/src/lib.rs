@@ -44,6 +44,7 @@
 //! | `snappy` | yes | snappy batches, with `snap` |
 //! | `lz4` | yes | lz4 batches, with `lz4_flex` for its fast level and its decoder |
 //! | `zstd` | yes | zstd batches, with the C library through `zstd` |
+//! | `zstd-rust` | no | zstd batches without a C compiler, at one level, with `ruzstd`; where `zstd` is on too, that one is used |
 //!
 //! Without any of them, batches that are not compressed can still be written and read.
 //!
@@ -102,6 +103,8 @@
 //! # broker.join().unwrap();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api_key;
 mod api_versions;

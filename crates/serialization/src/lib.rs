@@ -26,6 +26,18 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `json` | yes | [`JsonSerializer`] |
+//! | `avro` | no | `avro`: by serde and by generic value, without another library |
+//! | `protobuf` | no | `protobuf`: the messages of prost |
+//! | `registry` | no | `registry`: the client of schema registries, without I/O |
+//! | `mock` | no | `mock`: a registry for tests, in the process and over HTTP |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "avro")]
 pub mod avro;

@@ -184,14 +184,15 @@ impl TlsConfigBuilder {
     }
 }
 
-/// The provider that was compiled in; with both, the one that was asked for by name.
+/// The provider that was compiled in; with both, the one that was asked for by name; without one, what the program has
+/// made the default of its process.
 pub(super) fn compiled_in() -> Option<CryptoProvider> {
     #[cfg(feature = "tls-aws-lc-rs")]
     return Some(rustls::crypto::aws_lc_rs::default_provider());
     #[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc-rs")))]
     return Some(rustls::crypto::ring::default_provider());
     #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc-rs")))]
-    None
+    return CryptoProvider::get_default().map(|provider| CryptoProvider::clone(provider));
 }
 
 fn supported_versions(chosen: Option<&[TlsVersion]>) -> Vec<&'static SupportedProtocolVersion> {
@@ -260,7 +261,8 @@ impl fmt::Display for TlsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsConfigError::NoProvider => f.write_str(
-                "no cryptography for TLS is compiled in; it takes the feature tls-ring or tls-aws-lc-rs, or a provider",
+                "no cryptography for TLS is compiled in; it takes the feature tls-ring (in the crate ottla: tls) or \
+                 tls-aws-lc-rs, or a provider that the program installs as rustls's default",
             ),
             TlsConfigError::NobodyTrusted => f.write_str("the truststore holds no certificate"),
             TlsConfigError::PlatformRoots { detail } => {
