@@ -28,6 +28,7 @@ pub struct Record<'a> {
 
 /// What an append did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Appended {
     /// The outcome to come.
     pub delivery: Delivery,
@@ -141,6 +142,7 @@ fn count(untold: &mut usize, bytes: usize, is_boundary: bool, batch_size: usize)
 
 /// What the sender finds when it looks at a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inspection {
     /// When the oldest waiting record's batch was created; `None` if nothing waits.
     pub oldest: Option<Time>,

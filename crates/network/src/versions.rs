@@ -30,6 +30,7 @@ pub struct ApiRange {
 
 /// A feature of the cluster that is switched on, such as `transaction.version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FinalizedFeature {
     /// The feature's name.
     pub name: String,

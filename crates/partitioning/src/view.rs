@@ -176,6 +176,7 @@ impl<'a> TopicView<'a> {
 
 /// A record or a partitioner named a partition that the topic has not got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnknownPartition {
     /// The partition.
     pub partition: i32,

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// Who writes: for the broker, two batches of the same identity and sequence are the same batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProducerIdentity {
     /// Given by the cluster.
     pub producer_id: i64,
@@ -36,6 +37,7 @@ enum State {
 
 /// The cluster gives no producer id, and will not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// What it said.
     pub code: ErrorCode,

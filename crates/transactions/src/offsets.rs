@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 /// Who consumes: what a consumer says about its group (Java's `ConsumerGroupMetadata`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupMetadata {
     /// `group.id`.
     pub group_id: String,
@@ -43,6 +44,7 @@ impl GroupMetadata {
 
 /// An offset to be committed: the position of the next record to consume.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupOffset {
     /// The topic that is consumed.
     pub topic: Arc<str>,

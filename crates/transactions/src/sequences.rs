@@ -7,6 +7,7 @@ use std::fmt;
 /// The numbers of one batch: what makes the broker append it once. They never change; a batch that is numbered anew is,
 /// for the broker, another batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stamp {
     /// From InitProducerId.
     pub producer_id: i64,

@@ -18,6 +18,7 @@ pub enum Credentials {
 
 /// A name and a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PasswordCredentials {
     /// The user's name; with a delegation token, the token's id.
     pub user: String,

@@ -58,6 +58,7 @@ impl FromStr for StoreForm {
 
 /// What a store holds.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Store {
     /// The certificates that it says to trust.
     pub trusted: Vec<CertificateDer<'static>>,
