@@ -11,10 +11,14 @@ use clap::{Parser, Subcommand};
     arg_required_else_help = true,
     subcommand_required = true
 )]
-#[command(
-    after_help = "Exit codes: 0 all acknowledged; 1 a delivery or a connection failed; 2 usage or configuration; \
-                        3 input; 130 after Ctrl-C."
-)]
+#[command(after_help = "\
+Try it, with a broker in memory: type lines, and end with Ctrl-D:
+  ottla produce -b embedded -t orders --output json
+
+`ottla <COMMAND> --help` says more; `ottla config list` shows every setting.
+
+Exit codes: 0 all acknowledged; 1 a delivery or a connection failed; 2 usage or configuration;
+3 input; 130 after Ctrl-C.")]
 pub(crate) struct Program {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, warn};
 use crate::exit::Failure;
+use crate::label;
 use clap::{Subcommand, ValueEnum};
 use ottla::config::{DEFINITIONS, Definition, Setting, Value, markdown};
 use std::fmt::Write as _;
@@ -57,6 +58,9 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
                 .iter()
                 .filter(|definition| definition.name.contains(part))
                 .collect();
+            if definitions.is_empty() {
+                return Err(Failure::usage(format!("no key contains {part:?}")));
+            }
             print(&match output {
                 Form::Text => text(&definitions),
                 Form::Markdown => markdown(),
@@ -170,9 +174,14 @@ fn check(files: &[PathBuf], connection: &Connection) -> Result<ExitCode, Failure
         .filter(|setting| setting.origin().is_some())
         .count();
     print(&format!(
-        "ok: {set} keys set, {} warnings\n",
-        report.warnings.len()
+        "ok: {}, {}\n",
+        counted(set, "key set", "keys set"),
+        counted(report.warnings.len(), "warning", "warnings")
     ))
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Reports errors and counts them. That no server is named is none here: a command may name it with `-b`.
@@ -183,7 +192,7 @@ fn wrong(errors: &[ottla::config::ConfigError]) -> usize {
         if error.origin().is_none() && error.keys_to_blame().eq(["bootstrap.servers"]) {
             let _ = writeln!(stderr, "note: {error}");
         } else {
-            let _ = writeln!(stderr, "error: {error}");
+            let _ = writeln!(stderr, "{} {error}", label::error());
             count += 1;
         }
     }

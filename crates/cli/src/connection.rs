@@ -2,6 +2,7 @@
 
 use crate::broker::{EMBEDDED, Embedded};
 use crate::exit::Failure;
+use crate::label;
 use clap::Args;
 use ottla::config::{Config, ConfigBuilder, Origin, Warning};
 use std::io::Write;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 pub(crate) struct Connection {
     /// Brokers to ask first, as host:port separated by commas; `embedded` is one in memory inside this process
     #[arg(
+        help_heading = "Cluster",
         short = 'b',
         long = "bootstrap-server",
         visible_alias = "bootstrap-servers",
@@ -20,11 +22,16 @@ pub(crate) struct Connection {
     bootstrap_server: Option<String>,
 
     /// Set a key of the configuration (`ottla config list` shows them); it wins over the file
-    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = property)]
+    #[arg(help_heading = "Cluster", short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = property)]
     properties: Vec<(String, String)>,
 
     /// Read keys from a .properties file, by Java's rules
-    #[arg(short = 'F', long = "command-config", value_name = "FILE")]
+    #[arg(
+        help_heading = "Cluster",
+        short = 'F',
+        long = "command-config",
+        value_name = "FILE"
+    )]
     command_config: Vec<PathBuf>,
 }
 
@@ -118,7 +125,7 @@ fn build(builder: ConfigBuilder, quiet: bool) -> Result<Config, Failure> {
 pub(crate) fn warn(warnings: &[Warning]) {
     let mut stderr = std::io::stderr().lock();
     for warning in warnings {
-        let _ = writeln!(stderr, "warning: {warning}");
+        let _ = writeln!(stderr, "{} {warning}", label::warning());
     }
 }
 

@@ -1,5 +1,6 @@
 //! How the program ends.
 
+use crate::label;
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ impl Failure {
 
     /// Says it on standard error; nobody may be listening there.
     pub(crate) fn report(&self) -> ExitCode {
-        let _ = writeln!(std::io::stderr(), "error: {}", self.message);
+        let _ = writeln!(std::io::stderr(), "{} {}", label::error(), self.message);
         ExitCode::from(self.code)
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod exit;
 mod interrupt;
+mod label;
 mod outcomes;
 mod pace;
 mod park;

@@ -280,7 +280,20 @@ fn hint(kind: &NetworkErrorKind) -> Option<&'static str> {
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} at {}: {}", self.node(), self.endpoint(), self.kind())?;
+        match self.node() {
+            // Java's numbers for those that are asked first: nobody knows them by these.
+            ..0 => write!(f, "{}: ", self.endpoint())?,
+            node => write!(f, "node {node} at {}: ", self.endpoint())?,
+        }
+        match self.kind() {
+            // The same twice, if the endpoint is an address.
+            NetworkErrorKind::Connect { address, failure }
+                if self.endpoint().to_string() == address.to_string() =>
+            {
+                write!(f, "cannot connect: {failure}")?;
+            }
+            kind => kind.fmt(f)?,
+        }
         match self.hint() {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),

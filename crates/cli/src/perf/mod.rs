@@ -17,6 +17,7 @@ pub(crate) use arguments::Arguments;
 use crate::connection::build_with_embedded;
 use crate::exit::{self, Failure};
 use crate::interrupt::{self, Interrupt};
+use crate::label;
 use crate::outcomes::{self, OutcomeSender};
 use crate::pace::Pace;
 use crate::park::Parker;
@@ -212,7 +213,12 @@ impl Results {
             self.failed += 1;
             if self.failed <= FAILURES_TOLD_MAX {
                 // Nobody may be listening.
-                let _ = writeln!(io::stderr(), "error: {error} ({})", error.persistence());
+                let _ = writeln!(
+                    io::stderr(),
+                    "{} {error} ({})",
+                    label::error(),
+                    error.persistence()
+                );
             }
             return;
         }

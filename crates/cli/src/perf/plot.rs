@@ -18,6 +18,9 @@ const TITLE_FONT: (&str, u32) = ("sans-serif", 17);
 /// A latency at the bottom of its axis, which is logarithmic and has no zero.
 const LATENCY_MS_MIN: f64 = 0.01;
 
+/// How far the axis of latency goes beyond the highest of them, so that the legend hides none.
+const LEGEND_ROOM: f64 = 4.0;
+
 /// Of the three lines of latency; colours that people with colour blindness can tell apart.
 const LATENCIES: [(&str, RGBColor); 3] = [
     ("50th", RGBColor(0, 114, 178)),
@@ -68,6 +71,8 @@ fn throughput(area: &Area<'_>, title: &str, points: &[Drawn]) -> Result<(), Box<
     chart
         .configure_mesh()
         .label_style(FONT)
+        .bold_line_style(BLACK.mix(0.15))
+        .light_line_style(BLACK.mix(0.04))
         .y_desc(format!("records/s (at most {mib:.1} MB/s)"))
         .y_label_formatter(&|value| thousands(*value))
         .draw()?;
@@ -93,10 +98,12 @@ fn latency(area: &Area<'_>, points: &[Drawn]) -> Result<(), Box<dyn Error>> {
         .margin(MARGIN)
         .x_label_area_size(AXIS_BELOW)
         .y_label_area_size(AXIS_LEFT)
-        .build_cartesian_2d(seconds(points), (least * 0.8..most * 1.25).log_scale())?;
+        .build_cartesian_2d(seconds(points), (least * 0.8..most * LEGEND_ROOM).log_scale())?;
     chart
         .configure_mesh()
         .label_style(FONT)
+        .bold_line_style(BLACK.mix(0.15))
+        .light_line_style(BLACK.mix(0.04))
         .x_desc("seconds")
         .y_desc("latency in ms")
         .y_label_formatter(&|value| short(*value))

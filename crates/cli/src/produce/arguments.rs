@@ -11,14 +11,27 @@ use ottla_formats::template::Template;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Shown behind the flags.
+const EXAMPLES: &str = "\
+Examples:
+  Type records, a line each, into a broker in memory:
+    ottla produce -b embedded -t orders
+  Keys and values from a file, and where each record went:
+    ottla produce -b HOST:9092 -t orders -K : -l orders.txt --output json
+  With the producer.properties of a Java client, compressed:
+    ottla produce -F producer.properties -t orders -z zstd -l orders.txt
+  From one cluster to another, with keys, headers and timestamps:
+    kcat -C -e -J -b OLD:9092 -t orders | ottla produce -b NEW:9092 -t orders --input json";
+
 /// What and how to send.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) connection: Connection,
 
     /// The topic; without this flag it is the first argument
-    #[arg(short = 't', long, value_name = "TOPIC")]
+    #[arg(help_heading = "Cluster", short = 't', long, value_name = "TOPIC")]
     topic: Option<String>,
 
     /// The files to send, `-` for standard input (also when there is none): standard input is lines, a file is one
@@ -27,97 +40,108 @@ pub(crate) struct Arguments {
     positionals: Vec<OsString>,
 
     /// What lines are: the value (and the key, with -K), or the JSON that `kcat -C -J` prints
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = InputForm::Lines)]
+    #[arg(help_heading = "Input", long, value_enum, value_name = "FORM", default_value_t = InputForm::Lines)]
     pub(super) input: InputForm,
 
     /// How records follow each other, in place of lines, as rpk writes it: '%k %v\n', '%K{big32}%k%V{big32}%v',
     /// '%H %h{%k=%v }%v\n'; also %p, %d (timestamp), {hex} and {base64}
-    #[arg(short = 'f', long, value_name = "LAYOUT", value_parser = clap::value_parser!(Layout),
+    #[arg(help_heading = "Input", short = 'f', long, value_name = "LAYOUT", value_parser = clap::value_parser!(Layout),
           allow_hyphen_values = true, conflicts_with_all = ["key_delimiter", "record_delimiter", "lines"])]
     format: Option<Layout>,
 
     /// With --input json, send each record to the partition that it says
-    #[arg(long, conflicts_with = "partition")]
+    #[arg(help_heading = "Records", long, conflicts_with = "partition")]
     pub(super) keep_partition: bool,
 
     /// Each line of a file is a record
-    #[arg(short = 'l', long)]
+    #[arg(help_heading = "Input", short = 'l', long)]
     pub(super) lines: bool,
 
     /// What separates a line's key from its value, with escapes (\n \r \t \0 \\ \xHH); a line without it has no key
-    #[arg(short = 'K', long, value_name = "DELIMITER", value_parser = bytes_not_empty, allow_hyphen_values = true)]
+    #[arg(help_heading = "Input", short = 'K', long, value_name = "DELIMITER", value_parser = bytes_not_empty, allow_hyphen_values = true)]
     key_delimiter: Option<Bytes>,
 
     /// What ends a record, with escapes [default: \n]
-    #[arg(short = 'D', long, value_name = "DELIMITER", value_parser = bytes_not_empty, allow_hyphen_values = true)]
+    #[arg(help_heading = "Input", short = 'D', long, value_name = "DELIMITER", value_parser = bytes_not_empty, allow_hyphen_values = true)]
     record_delimiter: Option<Bytes>,
 
     /// The key of every record; one that is read wins
-    #[arg(short = 'k', long, value_name = "KEY", allow_hyphen_values = true)]
+    #[arg(
+        help_heading = "Records",
+        short = 'k',
+        long,
+        value_name = "KEY",
+        allow_hyphen_values = true
+    )]
     pub(super) key: Option<String>,
 
     /// A header of every record; NAME alone has no value
-    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    #[arg(help_heading = "Records", short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
     pub(super) headers: Vec<(String, Option<String>)>,
 
     /// Send empty keys and values as nulls
-    #[arg(short = 'Z', long)]
+    #[arg(help_heading = "Input", short = 'Z', long)]
     pub(super) empty_is_null: bool,
 
     /// Send keys and values that equal this as nulls
-    #[arg(long, value_name = "TEXT", value_parser = bytes, allow_hyphen_values = true)]
+    #[arg(help_heading = "Input", long, value_name = "TEXT", value_parser = bytes, allow_hyphen_values = true)]
     null_marker: Option<Bytes>,
 
     /// The partition of every record, in place of the partitioner's choice
-    #[arg(short = 'p', long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(help_heading = "Records", short = 'p', long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub(super) partition: Option<i32>,
 
     /// How a record without a partition gets one: default, round_robin, or a name of librdkafka's such as
     /// consistent_random
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = "Records", long, value_name = "NAME")]
     partitioner: Option<String>,
 
     /// The timestamp of every record, in milliseconds since 1970-01-01 UTC
-    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(help_heading = "Records", long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(i64).range(0..))]
     pub(super) timestamp: Option<i64>,
 
     /// The codec of the batches: none, gzip, snappy, lz4 or zstd, with its level
-    #[arg(short = 'z', long, value_name = "CODEC[:LEVEL]", value_parser = codec)]
+    #[arg(help_heading = "Delivery", short = 'z', long, value_name = "CODEC[:LEVEL]", value_parser = codec)]
     compression: Option<Codec>,
 
     /// When a broker acknowledges: all (or -1), 1 or 0
-    #[arg(long, value_name = "ACKS", allow_hyphen_values = true)]
+    #[arg(
+        help_heading = "Delivery",
+        long,
+        value_name = "ACKS",
+        allow_hyphen_values = true
+    )]
     acks: Option<String>,
 
     /// End after this many records
-    #[arg(short = 'c', long, value_name = "NUMBER")]
+    #[arg(help_heading = "Input", short = 'c', long, value_name = "NUMBER")]
     pub(super) count: Option<u64>,
 
     /// Records in a second, at most
-    #[arg(long, value_name = "NUMBER", value_parser = rate)]
+    #[arg(help_heading = "Delivery", long, value_name = "NUMBER", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
     /// Bytes of keys and values in a second, at most
-    #[arg(long, value_name = "BYTES", value_parser = rate)]
+    #[arg(help_heading = "Delivery", long, value_name = "BYTES", value_parser = rate)]
     pub(super) max_bytes_rate: Option<f64>,
 
     /// With -X transactional.id=ID: commit after so many records; without this all are one transaction. Ctrl-C and bad
     /// input abort the one that is open
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = "Delivery", long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) txn_records: Option<u64>,
 
     /// Print a line for each record, in the order of the input, when it is acknowledged or has failed
-    #[arg(long, value_enum, value_name = "FORM")]
+    #[arg(help_heading = "Output", long, value_enum, value_name = "FORM")]
     output: Option<Output>,
 
     /// Print this for each record that is acknowledged, as rpk writes it: %t topic, %p partition, %o offset, %d
     /// timestamp, %i line; with escapes
-    #[arg(short = 'o', long, value_name = "TEMPLATE", value_parser = clap::value_parser!(Template),
+    #[arg(help_heading = "Output", short = 'o', long, value_name = "TEMPLATE", value_parser = clap::value_parser!(Template),
           allow_hyphen_values = true, conflicts_with = "output")]
     output_format: Option<Template>,
 
     /// No progress, no warnings and no summary; errors are still told
-    #[arg(short = 'q', long)]
+    #[arg(help_heading = "Output", short = 'q', long)]
     pub(super) quiet: bool,
 }
 

@@ -358,6 +358,7 @@ impl<'a> Feed<'a> {
             .used
             .try_recv()
             .unwrap_or_else(|_| Vec::with_capacity(CHUNK_RECORDS));
+        self.console.queued(self.chunk.len());
         // The reporter ends only after this end of the queue is closed.
         let _ = self.chunks.send(std::mem::replace(&mut self.chunk, empty));
     }

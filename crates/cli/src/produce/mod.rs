@@ -8,6 +8,7 @@ mod console;
 mod feed;
 mod input;
 mod report;
+mod trouble;
 
 pub(crate) use arguments::Arguments;
 
@@ -22,12 +23,13 @@ use input::{BLOCKS_WAITING_MAX, Format, Input};
 use ottla::Producer;
 use report::{CHUNKS_WAITING_MAX, Counters, Reporter};
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use trouble::Trouble;
 
 /// Sends everything and says what became of it.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -46,6 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         layout: arguments.layout().cloned(),
         record_bytes_max: arguments.input_bytes_max(record_bytes_max),
     };
+    let counters = Arc::new(Counters::default());
+    let form = arguments.report_form();
+    // The user's own lines, or those of the report, are on the terminal already.
+    let is_typed = sources.contains(&Source::Stdin) && io::stdin().is_terminal();
+    let on_terminal = is_typed || (form.is_some() && io::stdout().is_terminal());
+    let console = Console::new(arguments.quiet, input_bytes, on_terminal, &counters);
+    Trouble::listen(console.clone());
     let close_timeout = config.delivery_timeout();
     let max_block = config.max_block();
     let producer = Producer::builder()
@@ -66,9 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         input::read(&sources, &format, &input_sender, &memory)
     })?;
 
-    let counters = Arc::new(Counters::default());
-    let form = arguments.report_form();
-    let console = Console::new(arguments.quiet, input_bytes, form.is_some(), &counters);
+    if is_typed {
+        console.note("reading from this terminal; Ctrl-D ends the input");
+    }
     let (chunk_sender, chunks) = sync_channel(CHUNKS_WAITING_MAX);
     let (used_sender, used) = sync_channel(CHUNKS_WAITING_MAX);
     let out = form.map(|form| (io::stdout(), form, topic_name.as_str()));
@@ -124,11 +133,7 @@ fn summary(
     if let Err(error) = written {
         console.error(&format!("cannot write to standard output: {error}"));
     }
-    console.note(&format!(
-        "{} sent, {} failed",
-        counters.acked(),
-        counters.failed()
-    ));
+    console.summary(counters.acked(), counters.failed());
     ExitCode::from(match (interrupt.signal(), ended) {
         (Some(signal), _) => interrupt::exit_code(signal),
         // What an abort took with it failed by the input.

@@ -109,6 +109,7 @@ impl<W: Write> Reporter<W> {
                 self.report(sent, &parker);
             }
             let _ = memory.try_send(chunk);
+            self.console.settled(self.line);
         }
         self.flush();
         let told = self.counters.failed().saturating_sub(FAILURES_TOLD_MAX);

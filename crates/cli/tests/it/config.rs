@@ -117,7 +117,7 @@ fn check_reports_everything() {
         run(&["config", "check", "-X", "linger.ms=5"], "")
             .ends(0, "")
             .stdout,
-        "ok: 1 keys set, 0 warnings\n"
+        "ok: 1 key set, 0 warnings\n"
     );
 
     let folder = tempfile::tempdir().expect("a folder");
