@@ -3,6 +3,7 @@
 mod broker;
 mod config;
 mod formats;
+mod java;
 mod perf;
 mod produce;
 mod real;

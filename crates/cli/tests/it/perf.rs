@@ -1,8 +1,8 @@
 //! `ottla perf`: the lines of kafka-producer-perf-test.
 
+use crate::java::Java;
 use crate::support::{Run, run};
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 
 /// A line's words, with `#` for each number: what a parser of Java's lines goes by.
 fn shape(line: &str) -> String {
@@ -100,22 +100,11 @@ fn what_cannot_be_measured_is_refused() {
 /// Java's own tool and ours with the same flags: the same lines, but for the numbers.
 #[test]
 fn the_lines_are_those_of_java() {
-    let in_ci = std::env::var_os("CI").is_some();
-    let (Ok(library), Ok(broker)) = (
-        std::env::var("OTTLA_KAFKA_LIB"),
-        std::env::var("OTTLA_KAFKA_BOOTSTRAP"),
-    ) else {
-        assert!(
-            !in_ci,
-            "with CI set, OTTLA_KAFKA_LIB and OTTLA_KAFKA_BOOTSTRAP must be set"
-        );
-        println!("SKIPPED: OTTLA_KAFKA_LIB and OTTLA_KAFKA_BOOTSTRAP name no real Kafka");
-        return;
-    };
+    let Some(java) = Java::find() else { return };
     let topic = crate::real::topic("perf");
     let flags = [
         "--bootstrap-server",
-        &broker,
+        &java.broker,
         "--topic",
         &topic,
         "--num-records",
@@ -133,15 +122,7 @@ fn the_lines_are_those_of_java() {
         "batch.size=20000",
         "--print-metrics",
     ];
-    let java = Command::new("java")
-        .args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m", "-cp"])
-        .arg(format!("{library}/*"))
-        .arg("org.apache.kafka.tools.ProducerPerformance")
-        .args(flags)
-        .stdin(Stdio::null())
-        .output()
-        .expect("java runs");
-    let java = Run::from(java);
+    let java = java.run("ProducerPerformance", &flags, "");
     let ours = run(&[&["perf"], flags.as_slice()].concat(), "");
     let shapes = |run: &Run| -> Vec<String> { run.stdout.lines().map(shape).collect() };
     same_metrics(&java, &ours);
