@@ -31,6 +31,8 @@ mod security;
 mod simulation;
 mod test;
 mod transactions;
+#[cfg(feature = "messages")]
+mod tuning;
 
 /// Everything that builds, checks and tests Ottla.
 #[derive(Debug, Parser)]
@@ -73,6 +75,9 @@ enum Command {
     Test,
     /// Write transactions into real brokers that die, with a client that is killed, and check what readers see.
     Transactions(transactions::Arguments),
+    /// Measure what the size of batches does to the bytes over the wire, and draw the manual's plot of it.
+    #[cfg(feature = "messages")]
+    Tuning,
 }
 
 impl Command {
@@ -98,6 +103,8 @@ impl Command {
             Self::Sim(arguments) => simulation::run(&arguments),
             Self::Test => test::run(),
             Self::Transactions(arguments) => transactions::run(&arguments),
+            #[cfg(feature = "messages")]
+            Self::Tuning => tuning::run(),
         }
     }
 }

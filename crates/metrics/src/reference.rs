@@ -37,7 +37,7 @@ What differs from Java: times in milliseconds have fractions; `record-size` is t
 takes an upper bound with the batch's header (76 bytes more, for a value of 100); bytes on TLS connections are counted
 before they are encrypted; the numbers of the I/O thread are those of the runtime that the producer was given, if it was.
 
-[operating.md](operating.md) says which of them to watch.
+[operating](manual/operating.md) says which of them to watch.
 ";
 
 const GROUPS: &[(Group, &str)] = &[
@@ -60,8 +60,8 @@ mod tests {
     /// The metrics to watch have to be there.
     #[test]
     fn what_the_page_on_operating_names_exists() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
-        let page = std::fs::read_to_string(path).expect("docs/operating.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/manual/operating.md");
+        let page = std::fs::read_to_string(path).expect("docs/manual/operating.md");
         let section = page
             .split("\n## ")
             .find(|section| section.starts_with("What to watch"));
