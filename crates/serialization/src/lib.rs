@@ -32,8 +32,10 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `json` | yes | [`JsonSerializer`] |
+//! | `json-schema` | no | `json_schema`: the same, held against a JSON Schema |
 //! | `avro` | no | `avro`: by serde and by generic value, without another library |
 //! | `protobuf` | no | `protobuf`: the messages of prost |
+//! | `protobuf-dynamic` | no | values by a schema in text |
 //! | `registry` | no | `registry`: the client of schema registries, without I/O |
 //! | `mock` | no | `mock`: a registry for tests, in the process and over HTTP |
 
