@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
+use crate::links;
 use crate::metadata::{Package, Workspace};
 use crate::portable;
 use crate::project;
@@ -169,6 +170,7 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 fn doc() -> anyhow::Result<()> {
+    links::check()?;
     documented_features()?;
     let mut doc = project::cargo();
     project::run(

@@ -15,6 +15,7 @@ mod guard;
 mod interrupt;
 mod kafka;
 mod layers;
+mod links;
 mod loom;
 mod maven;
 mod metadata;
