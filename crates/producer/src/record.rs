@@ -250,6 +250,30 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// All headers, in their order: names and values, which may be null.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        type Mixed<'a> = (Cow<'a, str>, Option<Part<'a>>);
+        let (borrowed, mixed): (&[Header<'_>], &[Mixed<'_>]) = match &self.headers {
+            Headers::Borrowed(headers) => (headers, &[]),
+            Headers::Mixed(headers) => (&[], headers),
+        };
+        let borrowed = borrowed.iter().map(|header| (header.key, header.value));
+        let mixed = mixed
+            .iter()
+            .map(|(key, value)| (&**key, value.as_ref().map(|value| &*value.0)));
+        borrowed.chain(mixed)
+    }
+
+    /// The partition that the record itself names.
+    pub fn own_partition(&self) -> Option<i32> {
+        self.partition
+    }
+
+    /// The timestamp that the record itself has; without one it gets the time at which it is queued.
+    pub fn own_timestamp_ms(&self) -> Option<i64> {
+        self.timestamp_ms
+    }
+
     pub(crate) fn topic_ref(&self) -> &TopicRef<'a> {
         &self.topic
     }
@@ -311,6 +335,20 @@ mod tests {
             let headers = record.headers();
             assert_eq!(format!("{:?}", record.as_send(&headers)), format!("{expected:?}"));
             assert_eq!(record.topic_name(), "t");
+        }
+        let pairs = |record: &Record<'_>| {
+            let headers = record.all_headers();
+            headers
+                .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
+                .collect::<Vec<_>>()
+        };
+        let expected_pairs = [("a".to_owned(), None), ("b".to_owned(), Some(b"1".to_vec()))];
+        for record in [&borrowed, &mixed, &owned] {
+            assert_eq!(pairs(record), expected_pairs);
+            assert_eq!(
+                (record.own_partition(), record.own_timestamp_ms()),
+                (Some(3), Some(5))
+            );
         }
         let later = mixed.header("c", Some(b"2"));
         assert_eq!(
