@@ -21,7 +21,7 @@ pub(crate) fn java_consumer(
     take: impl FnMut(&Record<'_>),
 ) -> anyhow::Result<()> {
     let consumer = java::console_consumer(library, bootstrap, topic, records, SHOWN);
-    java_records(consumer, take)
+    java_records(consumer, records, take)
 }
 
 /// The same, of what is committed.
@@ -34,18 +34,29 @@ pub(crate) fn java_committed(
 ) -> anyhow::Result<()> {
     let mut consumer = java::console_consumer(library, bootstrap, topic, records, SHOWN);
     consumer.args(["--isolation-level", "read_committed"]);
-    java_records(consumer, take)
+    java_records(consumer, records, take)
 }
 
 /// What Java's consumer prints of a record, in front of its value.
 const SHOWN: &[&str] = &["timestamp", "partition", "offset", "key"];
 
-fn java_records(mut consumer: Command, mut take: impl FnMut(&Record<'_>)) -> anyhow::Result<()> {
+fn java_records(
+    mut consumer: Command,
+    records: usize,
+    mut take: impl FnMut(&Record<'_>),
+) -> anyhow::Result<()> {
+    let mut count = 0;
     for_each_line(&mut consumer, |line| {
         let record = java_record(line).with_context(|| format!("Java's consumer printed `{line}`"))?;
         take(&record);
+        count += 1;
         Ok(())
-    })
+    })?;
+    // It ends in peace when nothing comes for a while. That says nothing of the records that it has not read.
+    if count < records {
+        bail!("Java's consumer stopped after {count} of {records} records");
+    }
+    Ok(())
 }
 
 /// `CreateTime:1700000000000<tab>Partition:0<tab>Offset:5<tab>key<tab>value`

@@ -8,8 +8,9 @@ use anyhow::{Context as _, bail};
 use crate::maven::Library;
 use crate::project;
 
-/// How long Java's consumer waits for a record that does not come, before it gives up.
-const IDLE_MS_MAX: &str = "20000";
+/// How long Java's consumer waits for a record that does not come, before it gives up. Beside seven compilers it needs more
+/// than 20 s for its first one; one that does come costs nothing.
+const IDLE_MS_MAX: &str = "240000";
 
 /// Fails with one clear line where there is no Java that could run Kafka.
 pub(crate) fn require() -> anyhow::Result<()> {
