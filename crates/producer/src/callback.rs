@@ -41,15 +41,25 @@ impl<F: Fn(u64, Outcome) + Send + Sync + 'static> DeliveryHandler for F {
 pub(crate) enum Callback {
     Closure(Box<dyn FnOnce(Outcome) + Send>),
     Handler(Arc<dyn DeliveryHandler>, u64),
+    /// A closure that holds so many bytes.
+    Weighed(Box<dyn FnOnce(Outcome) + Send>, usize),
 }
 
 impl Callback {
     /// A panic is the callback's own affair: the panic hook has told of it, and the others are still told.
     pub(crate) fn run(self, outcome: Outcome) {
         let _ = catch_unwind(AssertUnwindSafe(|| match self {
-            Callback::Closure(closure) => closure(outcome),
+            Callback::Closure(closure) | Callback::Weighed(closure, _) => closure(outcome),
             Callback::Handler(handler, number) => handler.on_delivery(number, outcome),
         }));
+    }
+
+    /// How many it counts as, among those that may wait.
+    fn weight(&self) -> usize {
+        match self {
+            Callback::Closure(_) | Callback::Handler(..) => 1,
+            Callback::Weighed(_, bytes) => 1 + bytes / CALLBACK_BYTES,
+        }
     }
 }
 
@@ -65,6 +75,9 @@ const WAITING_MIN: usize = 128 << 10;
 /// One more may wait for each of so many bytes of `buffer.memory`. A callback that waits takes about 120 bytes, so all
 /// together take up to 16 MB and a quarter of `buffer.memory`.
 const BYTES_PER_WAITING: u64 = 512;
+
+/// What a callback that waits takes, about.
+const CALLBACK_BYTES: usize = 120;
 
 /// How many callbacks of one partition run before another partition has its turn.
 const TURN_MAX: usize = 256;
@@ -89,7 +102,7 @@ struct State {
     lanes: Vec<Lane>,
     /// Lanes by topic, and in it by partition.
     by_topic: HashMap<Arc<str>, Vec<Option<usize>>>,
-    /// Noted, and not yet run to the end.
+    /// Noted, and not yet run to the end; by their weight.
     outstanding: usize,
     /// The same, by the flush that waits for them: each flush begins a new group.
     groups: VecDeque<usize>,
@@ -110,6 +123,7 @@ struct Lane {
 struct Entry {
     delivery: Delivery,
     callback: Callback,
+    weight: usize,
     group: u64,
 }
 
@@ -258,12 +272,14 @@ impl Noting<'_> {
         let wakes = &self.shared.wakes;
         let lane = self.state.lane(&delivery, wakes);
         let group = self.state.join_group();
-        self.state.outstanding += 1;
+        let weight = callback.weight();
+        self.state.outstanding += weight;
         let entries = &mut self.state.lanes[lane].entries;
         let was_empty = entries.is_empty();
         entries.push_back(Entry {
             delivery,
             callback,
+            weight,
             group,
         });
         if was_empty && self.state.lanes[lane].poll_first().is_ready() {
@@ -319,9 +335,9 @@ impl State {
     }
 
     /// Takes note that these have run; returns who is to be woken.
-    fn settle(&mut self, groups: impl Iterator<Item = u64>) -> Vec<Waker> {
-        for group in groups {
-            self.outstanding -= 1;
+    fn settle(&mut self, groups: impl Iterator<Item = (u64, usize)>) -> Vec<Waker> {
+        for (group, weight) in groups {
+            self.outstanding -= weight;
             // A group goes when it is empty, so one that an entry is in is here.
             self.groups[(group - self.first_group) as usize] -= 1;
         }
@@ -358,7 +374,7 @@ fn run(shared: &Shared) {
         let (due, more) = take_due(shared, lane);
         let mut groups = Vec::with_capacity(due.len());
         for (entry, outcome) in due {
-            groups.push(entry.group);
+            groups.push((entry.group, entry.weight));
             entry.callback.run(outcome);
         }
         let woken = shared.state.lock().settle(groups.into_iter());

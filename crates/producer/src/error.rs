@@ -9,9 +9,27 @@ use ottla_sender::{
 use ottla_serialization::{ErrorKind as SerializeErrorKind, SerializeError};
 use std::fmt;
 
+/// What a broker says of a record, or of its topic, and would say again.
+const REFUSALS: [ErrorCode; 8] = [
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::RECORD_LIST_TOO_LARGE,
+    ErrorCode::INVALID_TOPIC_EXCEPTION,
+    ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+    ErrorCode::INVALID_TIMESTAMP,
+    ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    ErrorCode::POLICY_VIOLATION,
+    ErrorCode::INVALID_RECORD,
+];
+
 /// What went wrong. Ask it by its predicates; its text says what to do.
 #[derive(Clone, Debug)]
-pub struct Error(Box<Kind>);
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: Kind,
+    is_dead_letter: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -28,25 +46,81 @@ enum Kind {
 }
 
 impl Error {
+    fn of(kind: Kind) -> Error {
+        Error(Box::new(Inner {
+            kind,
+            is_dead_letter: false,
+        }))
+    }
+
     pub(crate) fn start(message: impl Into<String>) -> Error {
-        Error(Box::new(Kind::Start(message.into())))
+        Error::of(Kind::Start(message.into()))
     }
 
     pub(crate) fn not_ready() -> Error {
-        Error(Box::new(Kind::NotReady))
+        Error::of(Kind::NotReady)
     }
 
     /// Why a key or a value could not be serialized, if that is what went wrong: it names topic, subject and field.
     pub fn serialize_error(&self) -> Option<&SerializeError> {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Serialize(error) => Some(error),
             _ => None,
         }
     }
 
+    /// Whether a dead letter was made of the record, see [`DeadLetters`](crate::DeadLetters). What became of the letter,
+    /// [`Producer::dead_letter_counts`](crate::Producer::dead_letter_counts) tells.
+    pub fn is_dead_letter(&self) -> bool {
+        self.0.is_dead_letter
+    }
+
+    pub(crate) fn into_dead_letter(mut self) -> Error {
+        self.0.is_dead_letter = true;
+        self
+    }
+
+    /// Whether the record, or its topic, is at fault, so that no repetition would change anything.
+    pub(crate) fn is_refused_for_good(&self) -> bool {
+        match &self.0.kind {
+            Kind::Serialize(error) => {
+                let of_registry = matches!(
+                    error.kind(),
+                    SerializeErrorKind::Unauthorized | SerializeErrorKind::Protocol
+                );
+                !error.is_retriable() && !of_registry
+            }
+            Kind::Send(error) | Kind::WouldWait(TrySendError::Refused(error)) => matches!(
+                error,
+                SendError::TooLarge { .. }
+                    | SendError::Topic { .. }
+                    | SendError::TopicName { .. }
+                    | SendError::NoSuchPartition { .. }
+            ),
+            Kind::Delivery(failure) if failure.persistence == Persistence::NotPersisted => match failure.kind
+            {
+                FailureKind::Broker(code) => REFUSALS.contains(&code),
+                FailureKind::Encode => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the record is larger than this client or its broker takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let here = matches!(
+            &self.0.kind,
+            Kind::Send(SendError::TooLarge { .. })
+                | Kind::WouldWait(TrySendError::Refused(SendError::TooLarge { .. }))
+        );
+        let there = [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::RECORD_LIST_TOO_LARGE];
+        here || self.code().is_some_and(|code| there.contains(&code))
+    }
+
     /// Whether the record is in the log. What was never queued is not persisted.
     pub fn persistence(&self) -> Persistence {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Delivery(failure) => failure.persistence,
             _ => Persistence::NotPersisted,
         }
@@ -56,7 +130,7 @@ impl Error {
     /// [possibly persisted](Error::persistence), sending it again may duplicate it. Where the outcome of another call has
     /// to be learnt first, that of a commit above all, the text names it: repeat that one.
     pub fn is_retriable(&self) -> bool {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Config(_) | Kind::Start(_) => false,
             Kind::Serialize(error) => error.is_retriable(),
             Kind::NotReady => true,
@@ -81,7 +155,7 @@ impl Error {
 
     /// Whether a deadline passed: `max.block.ms` before the record was queued, or `delivery.timeout.ms` after.
     pub fn is_timeout(&self) -> bool {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Send(error) => {
                 matches!(
                     error,
@@ -98,7 +172,7 @@ impl Error {
 
     /// Whether the producer is closed.
     pub fn is_closed(&self) -> bool {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Send(error) | Kind::WouldWait(TrySendError::Refused(error)) => *error == SendError::Closed,
             Kind::Delivery(failure) => failure.kind == FailureKind::Closed,
             Kind::Telemetry(error) => *error == TelemetryError::Closed,
@@ -111,7 +185,7 @@ impl Error {
     /// about them have to change. The next send tries again.
     pub fn is_authentication(&self) -> bool {
         matches!(
-            &*self.0,
+            &self.0.kind,
             Kind::Send(SendError::Connection {
                 class: DisconnectClass::Authentication,
                 ..
@@ -122,19 +196,19 @@ impl Error {
     /// Whether [`Producer::try_send`](crate::Producer::try_send) would have had to wait: [`Producer::send`](crate::Producer::send) does.
     pub fn would_wait(&self) -> bool {
         matches!(
-            &*self.0,
+            &self.0.kind,
             Kind::WouldWait(TrySendError::Metadata | TrySendError::Memory) | Kind::NotReady
         )
     }
 
     /// Whether the configuration is wrong.
     pub fn is_config(&self) -> bool {
-        matches!(&*self.0, Kind::Config(_))
+        matches!(&self.0.kind, Kind::Config(_))
     }
 
     /// Whether the open transaction has to be aborted; then the producer can go on.
     pub fn is_abortable(&self) -> bool {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Delivery(failure) => failure.kind == FailureKind::Aborted,
             _ => self
                 .transaction_error()
@@ -198,7 +272,7 @@ impl Error {
     }
 
     fn transaction_error(&self) -> Option<&TransactionError> {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Transaction(error)
             | Kind::Send(SendError::Transaction(error))
             | Kind::WouldWait(TrySendError::Refused(SendError::Transaction(error))) => Some(error),
@@ -208,7 +282,7 @@ impl Error {
 
     /// The code that a broker answered, if it was a broker that refused.
     pub fn code(&self) -> Option<ErrorCode> {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Send(SendError::Topic { code, .. })
             | Kind::WouldWait(TrySendError::Refused(SendError::Topic { code, .. })) => Some(*code),
             Kind::Delivery(DeliveryFailure {
@@ -222,7 +296,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Config(error) => error.fmt(f),
             Kind::Start(message) => f.write_str(message),
             Kind::Send(error) => error.fmt(f),
@@ -239,7 +313,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     /// What lies below, where it is more than the text already says: a file that cannot be read, what serde refused.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Config(error) => error.source(),
             Kind::Serialize(error) => error.source(),
             _ => None,
@@ -249,42 +323,42 @@ impl std::error::Error for Error {
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Error {
-        Error(Box::new(Kind::Config(error)))
+        Error::of(Kind::Config(error))
     }
 }
 
 impl From<SendError> for Error {
     fn from(error: SendError) -> Error {
-        Error(Box::new(Kind::Send(error)))
+        Error::of(Kind::Send(error))
     }
 }
 
 impl From<TrySendError> for Error {
     fn from(error: TrySendError) -> Error {
-        Error(Box::new(Kind::WouldWait(error)))
+        Error::of(Kind::WouldWait(error))
     }
 }
 
 impl From<SerializeError> for Error {
     fn from(error: SerializeError) -> Error {
-        Error(Box::new(Kind::Serialize(error)))
+        Error::of(Kind::Serialize(error))
     }
 }
 
 impl From<TelemetryError> for Error {
     fn from(error: TelemetryError) -> Error {
-        Error(Box::new(Kind::Telemetry(error)))
+        Error::of(Kind::Telemetry(error))
     }
 }
 
 impl From<TransactionError> for Error {
     fn from(error: TransactionError) -> Error {
-        Error(Box::new(Kind::Transaction(error)))
+        Error::of(Kind::Transaction(error))
     }
 }
 
 impl From<DeliveryFailure> for Error {
     fn from(failure: DeliveryFailure) -> Error {
-        Error(Box::new(Kind::Delivery(failure)))
+        Error::of(Kind::Delivery(failure))
     }
 }

@@ -31,11 +31,12 @@
 //! | `oauth` | yes | tokens from an endpoint (OIDC) |
 //! | `futures` | yes | `Producer::send_stream` and `Producer::sink` |
 //! | `json`, `avro`, `schema-registry` | yes | serializers, and the registry's client |
-//! | `protobuf` | | Protobuf by prost |
+//! | `json-schema` | | JSON by a JSON Schema |
+//! | `protobuf`, `protobuf-dynamic` | | Protobuf by prost's types; by a schema in text |
 //! | `mock-registry` | | a schema registry inside the process, for tests |
 //! | `tracing` | | a span for each record, events of connections, and `TraceContext` for headers |
 //! | `metrics` | | `Producer::export_metrics`: the metrics in the recorder of the `metrics` crate |
-//! | `full` | | the default, `protobuf`, `tracing` and `metrics` |
+//! | `full` | | the default, `json-schema`, `protobuf-dynamic`, `tracing` and `metrics` |
 //!
 //! Without default features the producer is complete but for these; `cargo build --no-default-features --features
 //! gzip,snappy,lz4,zstd-rust` needs no C compiler.
@@ -47,6 +48,7 @@ mod callback;
 mod clock;
 mod codec_pool;
 pub mod config;
+mod dead_letters;
 mod delivery;
 mod driver;
 mod error;
@@ -68,6 +70,7 @@ mod transaction;
 mod typed;
 
 pub use callback::DeliveryHandler;
+pub use dead_letters::{DeadLetterCounts, DeadLetters};
 pub use delivery::Delivery;
 pub use error::Error;
 pub use interceptor::{Acknowledgement, Interceptor};
@@ -84,9 +87,9 @@ pub use record::{Part, Record, TopicRef};
 #[cfg(feature = "futures")]
 pub use stream::{Outcomes, RecordSink};
 pub use transaction::Transaction;
+pub use typed::{ConfiguredSerializer, TypedProducer, TypedProducerBuilder, TypedRecord};
 #[cfg(feature = "schema-registry")]
-pub use typed::RegistryHttp;
-pub use typed::{TypedProducer, TypedRecord};
+pub use typed::{RegistryHttp, SchemaChoice};
 
 use std::sync::Arc;
 
@@ -117,6 +120,9 @@ mod manual {
     struct Errors;
     #[doc = include_str!("../../../docs/manual/first-steps.md")]
     struct FirstSteps;
+    #[cfg(feature = "schema-registry")]
+    #[doc = include_str!("../../../docs/manual/schema-registry.md")]
+    struct SchemaRegistry;
     #[doc = include_str!("../../../docs/manual/security.md")]
     struct Security;
     #[doc = include_str!("../../../docs/manual/testing.md")]

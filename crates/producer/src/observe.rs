@@ -1,6 +1,7 @@
 //! Those who look at each record: interceptors, and spans.
 
 use crate::callback::{Callback, Outcome};
+use crate::dead_letters::{Queue, Stage};
 use crate::interceptor::{Acknowledgement, Interceptor};
 #[cfg(feature = "tracing")]
 use crate::tracing::{RecordSpan, TraceContext};
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Clone, Default)]
 pub(crate) struct Observers {
     pub(crate) interceptors: Vec<Arc<dyn Interceptor>>,
+    pub(crate) dead_letters: Option<Queue>,
     #[cfg(feature = "tracing")]
     pub(crate) client_id: Arc<str>,
     #[cfg(feature = "tracing")]
@@ -26,6 +28,7 @@ pub(crate) struct Observation {
     interceptors: Vec<Arc<dyn Interceptor>>,
     topic: String,
     partition: Mutex<Option<i32>>,
+    dead_letters: Option<DeadLetter>,
     #[cfg(feature = "tracing")]
     span: RecordSpan,
 }
@@ -38,7 +41,7 @@ impl Observers {
         if RecordSpan::is_wanted() {
             return true;
         }
-        !self.interceptors.is_empty()
+        !self.interceptors.is_empty() || self.dead_letters.is_some()
     }
 
     /// The record as it is to be sent, and who wants to know what becomes of it.
@@ -58,10 +61,42 @@ impl Observers {
             interceptors: self.interceptors.clone(),
             topic: changed.topic_name().to_owned(),
             partition: Mutex::new(None),
+            dead_letters: self
+                .dead_letters
+                .clone()
+                .map(|queue| DeadLetter::of(queue, &changed)),
             #[cfg(feature = "tracing")]
             span,
         };
         (changed, Arc::new(observation))
+    }
+}
+
+/// What a dead letter is made of, if one has to be.
+struct DeadLetter {
+    queue: Queue,
+    /// Until the outcome is known.
+    copy: Mutex<Option<Record<'static>>>,
+    bytes: usize,
+}
+
+impl DeadLetter {
+    fn of(queue: Queue, record: &Record<'_>) -> DeadLetter {
+        let copy = record.clone().into_owned();
+        DeadLetter {
+            queue,
+            bytes: copy.bytes(),
+            copy: Mutex::new(Some(copy)),
+        }
+    }
+
+    fn take(&self, partition: Option<i32>, error: Error) -> Error {
+        match self.copy.lock().take() {
+            Some(copy) => self
+                .queue
+                .take(copy, partition, error, Stage::Produce, Vec::new()),
+            None => error,
+        }
     }
 }
 
@@ -72,20 +107,31 @@ impl Observation {
     }
 
     /// The record's outcome stands.
-    fn end(&self, outcome: &Outcome) {
-        let partition = match outcome {
+    fn end(&self, outcome: Outcome) -> Outcome {
+        let partition = match &outcome {
             Ok(metadata) => Some(metadata.partition()),
             Err(_) => *self.partition.lock(),
         };
-        self.tell(partition, outcome);
+        let outcome = outcome.map_err(|error| self.dead_letter(partition, error));
+        self.tell(partition, &outcome);
+        outcome
+    }
+
+    fn dead_letter(&self, partition: Option<i32>, error: Error) -> Error {
+        match &self.dead_letters {
+            Some(letter) => letter.take(partition, error),
+            None => error,
+        }
     }
 
     /// The record was not queued.
     fn refused(&self, error: Error) -> Error {
-        if !error.would_wait() {
-            let outcome = Err(error.clone());
-            self.tell(None, &outcome);
+        if error.would_wait() {
+            return error;
         }
+        let error = self.dead_letter(None, error);
+        let outcome = Err(error.clone());
+        self.tell(None, &outcome);
         error
     }
 
@@ -107,10 +153,12 @@ impl Observation {
     /// A callback that tells everybody before it goes on as `next`.
     pub(crate) fn before(self: &Arc<Observation>, next: Callback) -> Callback {
         let observation = Arc::clone(self);
-        Callback::Closure(Box::new(move |outcome| {
-            observation.end(&outcome);
-            next.run(outcome);
-        }))
+        let held = self.dead_letters.as_ref().map(|letter| letter.bytes);
+        let told = Box::new(move |outcome| next.run(observation.end(outcome)));
+        match held {
+            Some(bytes) => Callback::Weighed(told, bytes),
+            None => Callback::Closure(told),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::callback::Callbacks;
 use crate::clock::SystemClock;
 use crate::codec_pool::CodecPool;
 use crate::config::{self, Config, ConfigBuilder, Warning};
+use crate::dead_letters::{DeadLetterCounts, DeadLetters, Queue};
 use crate::delivery::Delivery;
 use crate::driver::Driver;
 use crate::interceptor::Interceptor;
@@ -80,6 +81,7 @@ impl Producer {
             credentials: None,
             partitioner: None,
             observers: Observers::default(),
+            dead_letters: None,
         }
     }
 
@@ -158,12 +160,24 @@ impl Producer {
     }
 
     /// Sends everything that is queued without waiting for more, and waits until all of it is resolved: acknowledged
-    /// or failed, which only the deliveries tell; and until the callbacks of all of it have run. Bounded by
-    /// `delivery.timeout.ms` and the callbacks. In a callback it does not wait for callbacks.
+    /// or failed, which only the deliveries tell; and until the callbacks of all of it have run, and its dead letters are
+    /// written or lost. Bounded by `delivery.timeout.ms` (for dead letters, twice) and the callbacks. In a callback it does
+    /// not wait for callbacks.
     ///
     /// # Cancel safety
     /// The flush stands when this returns: the queued records are sent without linger also if the future is dropped.
     pub fn flush(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (own, letters) = (self.flush_own(), self.dead_letters().cloned());
+        async move {
+            own.await;
+            if let Some(letters) = letters {
+                letters.flush().await;
+            }
+        }
+    }
+
+    /// The same without dead letters.
+    pub(crate) fn flush_own(&self) -> impl Future<Output = ()> + Send + use<> {
         let timed = self.inner.handle.time(ClientSensor::Flush);
         let flushed = self.inner.handle.flush();
         let called = self.inner.callbacks.finished(None);
@@ -181,6 +195,18 @@ impl Producer {
     /// # Cancel safety
     /// The producer is closed when this returns, also if the future is dropped.
     pub fn close(&self, timeout: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let (own, letters) = (self.close_own(timeout), self.dead_letters().cloned());
+        let started = Instant::now();
+        async move {
+            own.await;
+            if let Some(letters) = letters {
+                letters.close(timeout.saturating_sub(started.elapsed())).await;
+            }
+        }
+    }
+
+    /// The same without dead letters.
+    pub(crate) fn close_own(&self, timeout: Duration) -> impl Future<Output = ()> + Send + use<> {
         let closing = self.inner.handle.close(timeout);
         // A time that no clock reaches is none.
         let called = self.inner.callbacks.finished(Instant::now().checked_add(timeout));
@@ -201,6 +227,10 @@ impl Producer {
 
     pub(crate) fn observers(&self) -> &Observers {
         &self.inner.observers
+    }
+
+    pub(crate) fn dead_letters(&self) -> Option<&Queue> {
+        self.inner.observers.dead_letters.as_ref()
     }
 
     pub(crate) fn callbacks(&self) -> &Callbacks {
@@ -238,6 +268,11 @@ impl Producer {
         self.inner.handle.metrics()
     }
 
+    /// What became of records that could never be delivered, see [`DeadLetters`]; all 0 without such a policy.
+    pub fn dead_letter_counts(&self) -> DeadLetterCounts {
+        self.dead_letters().map(Queue::counts).unwrap_or_default()
+    }
+
     /// The name that the cluster has given this client for its metrics (KIP-714), as Java's `clientInstanceId`: 16 bytes
     /// that `Uuid` prints as brokers do. Waits up to `timeout` for it; a cluster whose operators want no clients' metrics
     /// gives none.
@@ -270,6 +305,7 @@ pub struct ProducerBuilder {
     credentials: Option<Arc<dyn CredentialProvider>>,
     partitioner: Option<OwnPartitioner>,
     observers: Observers,
+    dead_letters: Option<DeadLetters>,
 }
 
 /// A partitioner that is not one of the configuration's.
@@ -389,6 +425,15 @@ impl ProducerBuilder {
         self
     }
 
+    /// Makes dead letters of records that can never be delivered. It costs a copy of each record until its outcome is
+    /// known.
+    pub fn dead_letters(self, policy: DeadLetters) -> ProducerBuilder {
+        ProducerBuilder {
+            dead_letters: Some(policy),
+            ..self
+        }
+    }
+
     /// Has the context of each record's span written into its headers.
     #[cfg(feature = "tracing")]
     pub fn trace_context(mut self, context: impl crate::tracing::TraceContext) -> ProducerBuilder {
@@ -407,7 +452,12 @@ impl ProducerBuilder {
             Source::Ready(config, warnings) => (*config, warnings),
         };
         let client_id = client_id(&config);
+        let dead_letters = self.dead_letters.map(|policy| {
+            let config = config.for_dead_letters(&client_id);
+            letters(policy, config, self.runtime.clone(), self.credentials.clone())
+        });
         let observers = Observers {
+            dead_letters,
             #[cfg(feature = "tracing")]
             client_id: client_id.as_str().into(),
             ..self.observers
@@ -476,6 +526,23 @@ fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<toki
         .spawn(move || runtime.block_on(driver))
         .map_err(|error| Error::start(format!("the I/O thread cannot start: {error}")))?;
     Ok(handle)
+}
+
+/// Where dead letters go: by a producer that is made when the first comes.
+fn letters(
+    policy: DeadLetters,
+    config: Config,
+    runtime: Option<tokio::runtime::Handle>,
+    credentials: Option<Arc<dyn CredentialProvider>>,
+) -> Queue {
+    Queue::new(policy, move || {
+        let builder = ProducerBuilder {
+            runtime: runtime.clone(),
+            credentials: credentials.clone(),
+            ..Producer::builder().config(config.clone())
+        };
+        builder.build()
+    })
 }
 
 /// As Java names a client that has no name: `producer-<transactional.id>`, or `producer-<n>`, counted in the process.

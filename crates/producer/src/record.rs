@@ -250,6 +250,16 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// About how much memory its parts take.
+    pub(crate) fn bytes(&self) -> usize {
+        let parts = [self.key_bytes(), self.value_bytes()];
+        let headers = self.headers();
+        let headers = headers
+            .iter()
+            .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        parts.into_iter().flatten().map(<[u8]>::len).sum::<usize>() + headers.sum::<usize>()
+    }
+
     /// All headers, in their order: names and values, which may be null.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
         type Mixed<'a> = (Cow<'a, str>, Option<Part<'a>>);

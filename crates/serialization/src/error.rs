@@ -117,6 +117,11 @@ impl SerializeError {
         self.0.subject.as_deref()
     }
 
+    /// Whether it was the key or the value, if that is known.
+    pub fn role(&self) -> Option<Role> {
+        self.0.place.as_ref().map(|(_, role)| *role)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
         matches!(

@@ -198,12 +198,29 @@ impl Readiness {
 /// Fetches what a serializer needs. It needs no runtime of its own; dropping it loses nothing but the waiting, for the
 /// next preparation goes on from there.
 #[must_use = "futures do nothing unless they are awaited"]
-pub struct Preparation(Pin<Box<dyn Future<Output = Result<(), SerializeError>> + Send>>);
+pub struct Preparation {
+    future: Pin<Box<dyn Future<Output = Result<(), SerializeError>> + Send>>,
+    subject: Option<String>,
+}
 
 impl Preparation {
     /// Waits for this future.
     pub fn new(future: impl Future<Output = Result<(), SerializeError>> + Send + 'static) -> Preparation {
-        Preparation(Box::pin(future))
+        Preparation {
+            future: Box::pin(future),
+            subject: None,
+        }
+    }
+
+    /// Names the registry's subject that is asked about, for who gives up waiting.
+    pub fn about(mut self, subject: impl Into<String>) -> Preparation {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// The registry's subject that is asked about, if that is known.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 }
 
@@ -211,7 +228,7 @@ impl Future for Preparation {
     type Output = Result<(), SerializeError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        self.future.as_mut().poll(cx)
     }
 }
 

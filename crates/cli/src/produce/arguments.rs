@@ -1,5 +1,6 @@
 //! The flags of `ottla produce`.
 
+use super::format::Formats;
 use super::report::Form;
 use crate::connection::Connection;
 use crate::exit::Failure;
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     #[arg(help_heading = "Input", short = 'f', long, value_name = "LAYOUT", value_parser = clap::value_parser!(Layout),
           allow_hyphen_values = true, conflicts_with_all = ["key_delimiter", "record_delimiter", "lines"])]
     format: Option<Layout>,
+
+    #[command(flatten)]
+    pub(super) formats: Formats,
 
     /// With --input json, send each record to the partition that it says
     #[arg(help_heading = "Records", long, conflicts_with = "partition")]
@@ -269,7 +273,7 @@ impl Arguments {
                 builder = builder.set_from(format!("compression.{name}.level"), level.to_string(), flag);
             }
         }
-        Ok(builder)
+        Ok(self.formats.configure(builder))
     }
 
     /// Whether a file holds many records, and is not one.

@@ -2,6 +2,7 @@
 
 use super::arguments::{Arguments, InputForm};
 use super::console::Console;
+use super::format::InputProducer;
 use super::input::{Input, records};
 
 use super::report::{CHUNK_RECORDS, Counters, Sent};
@@ -9,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::pace::Pace;
 use crate::park::Parker;
 use crate::transactions::Transactions;
-use ottla::{Producer, Record, Topic};
+use ottla::{Delivery, Error, Producer, Record, Topic, TypedRecord};
 use ottla_formats::envelope;
 use ottla_formats::fields::Fields;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -34,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Queues records and hands their deliveries to the reporter.
 pub(super) struct Feed<'a> {
     arguments: &'a Arguments,
-    producer: &'a Producer,
+    queue: Queue<'a>,
     topic: &'a Topic,
     interrupt: &'a Interrupt,
     parker: &'a Parker,
@@ -46,6 +47,8 @@ pub(super) struct Feed<'a> {
     left: u64,
     /// Lines so far.
     lines: u64,
+    /// Records so far, however they stand in the input.
+    records: u64,
     chunk: Vec<Sent>,
     chunks: SyncSender<Vec<Sent>>,
     used: Receiver<Vec<Sent>>,
@@ -62,7 +65,7 @@ impl<'a> Feed<'a> {
     )]
     pub(super) fn new(
         arguments: &'a Arguments,
-        producer: &'a Producer,
+        queue: Queue<'a>,
         topic: &'a Topic,
         interrupt: &'a Interrupt,
         parker: &'a Parker,
@@ -74,7 +77,7 @@ impl<'a> Feed<'a> {
     ) -> Feed<'a> {
         Feed {
             arguments,
-            producer,
+            queue,
             topic,
             interrupt,
             parker,
@@ -82,9 +85,10 @@ impl<'a> Feed<'a> {
             counters,
             max_block,
             pace: Pace::new(arguments.rate, arguments.max_bytes_rate, Instant::now()),
-            transactions: Transactions::of(producer, parker),
+            transactions: Transactions::of(queue.producer, parker),
             left: arguments.count.unwrap_or(u64::MAX),
             lines: 0,
+            records: 0,
             chunk: Vec::with_capacity(CHUNK_RECORDS),
             chunks,
             used,
@@ -253,6 +257,7 @@ impl<'a> Feed<'a> {
                 .partition
                 .filter(|_| self.arguments.input != InputForm::Json || self.arguments.keep_partition),
             timestamp_ms: fields.timestamp_ms,
+            ..Parts::default()
         })
     }
 
@@ -279,27 +284,33 @@ impl<'a> Feed<'a> {
         let bytes = parts.key.map_or(0, <[u8]>::len) + parts.value.map_or(0, <[u8]>::len);
         self.keep_pace(bytes)?;
         self.begin_transaction()?;
-        let record = record(self.arguments, self.topic, parts);
+        let parts = resolved(self.arguments, parts);
         self.left -= 1;
-        match self.producer.try_send(&record) {
+        self.records += 1;
+        match self.queue.try_send(self.topic, &parts) {
             Ok(delivery) => {
                 self.push(Sent::Delivery(delivery));
                 self.count_in_transaction()
             }
-            Err(error) if error.would_wait() => self.send_waiting(&record),
+            Err(error) if error.would_wait() => self.send_waiting(&parts),
+            Err(error) if is_input(&error) => Err(self.bad_input(&error)),
             Err(error) => {
                 // What the cluster refuses for the topic, or a transaction that is lost, it refuses for every record; a
                 // record that is too large is its own trouble only.
-                let give_up =
-                    error.code().is_some() || error.is_closed() || error.is_abortable() || error.is_fatal();
+                let give_up = error.code().is_some()
+                        || error.is_closed()
+                        || error.is_abortable()
+                        || error.is_fatal()
+                        // The registry's trouble is that of the next record, too.
+                        || error.serialize_error().is_some();
                 self.push(Sent::Refused(Box::new(error)));
                 if give_up { Err(Ended::GivenUp) } else { Ok(()) }
             }
         }
     }
 
-    /// Waits for metadata or memory. What cannot be had within `max.block.ms` the next record will not get either.
-    fn send_waiting(&mut self, record: &Record<'_>) -> Step {
+    /// Waits for metadata, memory or a schema. What cannot be had within `max.block.ms` the next record will not get either.
+    fn send_waiting(&mut self, parts: &Parts<'_>) -> Step {
         self.hand_over();
         let (console, max_block, told) = (self.console, self.max_block, self.waited);
         let impatient = || {
@@ -311,7 +322,7 @@ impl<'a> Feed<'a> {
             }
         };
         let started = Instant::now();
-        let send = self.producer.send(record);
+        let send = self.queue.send(self.topic, parts);
         let result = self
             .parker
             .wait_unless_interrupted(send, self.interrupt, PATIENCE, impatient);
@@ -322,11 +333,21 @@ impl<'a> Feed<'a> {
                 self.push(Sent::Delivery(delivery));
                 self.count_in_transaction()
             }
+            Some(Err(error)) if is_input(&error) => Err(self.bad_input(&error)),
             Some(Err(error)) => {
                 self.push(Sent::Refused(Box::new(error)));
                 Err(Ended::GivenUp)
             }
         }
+    }
+
+    /// A value that does not fit ends it, as a line that is no record.
+    fn bad_input(&self, error: &Error) -> Ended {
+        let place = match self.lines {
+            0 => format!("record {}", self.records),
+            lines => format!("line {lines}"),
+        };
+        Ended::InputFailed(format!("{place}: {error}"))
     }
 
     fn keep_pace(&mut self, bytes: usize) -> Step {
@@ -370,6 +391,8 @@ struct Parts<'r> {
     key: Option<&'r [u8]>,
     value: Option<&'r [u8]>,
     headers: &'r [(&'r str, Option<&'r [u8]>)],
+    /// The flags' headers, which follow those that were read.
+    more_headers: &'r [(String, Option<String>)],
     partition: Option<i32>,
     timestamp_ms: Option<i64>,
 }
@@ -381,35 +404,101 @@ impl<'r> Parts<'r> {
             ..Parts::default()
         }
     }
+
+    fn headers(&self) -> impl Iterator<Item = (&'r str, Option<&'r [u8]>)> {
+        let more = self.more_headers.iter();
+        let more = more.map(|(name, value)| (name.as_str(), value.as_deref().map(str::as_bytes)));
+        self.headers.iter().copied().chain(more)
+    }
+
+    fn record(&self, topic: &'r Topic) -> Record<'r> {
+        let mut record = Record::to(topic);
+        if let Some(key) = self.key {
+            record = record.key(key);
+        }
+        if let Some(value) = self.value {
+            record = record.value(value);
+        }
+        if let Some(partition) = self.partition {
+            record = record.partition(partition);
+        }
+        if let Some(timestamp) = self.timestamp_ms {
+            record = record.timestamp_ms(timestamp);
+        }
+        self.headers()
+            .fold(record, |record, (name, value)| record.header(name, value))
+    }
+
+    fn typed_record(&self, topic: &'r Topic) -> TypedRecord<'r, [u8], [u8]> {
+        let mut record = TypedRecord::to(topic);
+        if let Some(key) = self.key {
+            record = record.key(key);
+        }
+        if let Some(value) = self.value {
+            record = record.value(value);
+        }
+        if let Some(partition) = self.partition {
+            record = record.partition(partition);
+        }
+        if let Some(timestamp) = self.timestamp_ms {
+            record = record.timestamp_ms(timestamp);
+        }
+        self.headers()
+            .fold(record, |record, (name, value)| record.header(name, value))
+    }
 }
 
-/// The record: a key that was read wins over the flag's, a partition or a timestamp of a flag is that of every record,
-/// and the flags' headers follow those that were read.
-fn record<'r>(arguments: &'r Arguments, topic: &'r Topic, parts: &Parts<'r>) -> Record<'r> {
-    let mut record = Record::to(topic);
-    let key = match parts.key {
-        Some(key) => not_null(arguments, key),
-        None => arguments.key.as_deref().map(str::as_bytes),
-    };
-    if let Some(key) = key {
-        record = record.key(key);
+/// What is sent: a key that was read wins over the flag's, and a partition or a timestamp of a flag is that of every
+/// record.
+fn resolved<'r>(arguments: &'r Arguments, parts: &Parts<'r>) -> Parts<'r> {
+    Parts {
+        key: match parts.key {
+            Some(key) => not_null(arguments, key),
+            None => arguments.key.as_deref().map(str::as_bytes),
+        },
+        value: parts.value.and_then(|value| not_null(arguments, value)),
+        headers: parts.headers,
+        more_headers: &arguments.headers,
+        partition: arguments.partition.or(parts.partition),
+        timestamp_ms: arguments.timestamp.or(parts.timestamp_ms),
     }
-    if let Some(value) = parts.value.and_then(|value| not_null(arguments, value)) {
-        record = record.value(value);
+}
+
+/// Where records are queued: as bytes, or by the formats of keys and values.
+#[derive(Clone, Copy)]
+pub(super) struct Queue<'a> {
+    producer: &'a Producer,
+    typed: Option<&'a InputProducer>,
+}
+
+impl<'a> Queue<'a> {
+    pub(super) fn new(producer: &'a Producer, typed: Option<&'a InputProducer>) -> Queue<'a> {
+        Queue { producer, typed }
     }
-    if let Some(partition) = arguments.partition.or(parts.partition) {
-        record = record.partition(partition);
+
+    fn try_send(&self, topic: &Topic, parts: &Parts<'_>) -> Result<Delivery, Error> {
+        match self.typed {
+            None => self.producer.try_send(&parts.record(topic)),
+            Some(typed) => typed.try_send(&parts.typed_record(topic)),
+        }
     }
-    if let Some(timestamp) = arguments.timestamp.or(parts.timestamp_ms) {
-        record = record.timestamp_ms(timestamp);
+
+    async fn send(&self, topic: &Topic, parts: &Parts<'_>) -> Result<Delivery, Error> {
+        match self.typed {
+            None => self.producer.send(&parts.record(topic)).await,
+            Some(typed) => typed.send(&parts.typed_record(topic)).await,
+        }
     }
-    for &(name, value) in parts.headers {
-        record = record.header(name, value);
-    }
-    for (name, value) in &arguments.headers {
-        record = record.header(name, value.as_deref().map(str::as_bytes));
-    }
-    record
+}
+
+/// Whether the record is at fault: its value does not fit its format or its schema. A registry that cannot be asked is
+/// no fault of the input.
+fn is_input(error: &Error) -> bool {
+    use ottla::serialization::ErrorKind;
+    error.serialize_error().is_some_and(|error| {
+        let of_registry = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Protocol);
+        !error.is_retriable() && !of_registry
+    })
 }
 
 /// What is sent for bytes that were read: nothing, if the flags say that they stand for null.

@@ -6,6 +6,7 @@
 mod arguments;
 mod console;
 mod feed;
+mod format;
 mod input;
 mod report;
 mod trouble;
@@ -18,7 +19,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::park::Parker;
 use arguments::Source;
 use console::Console;
-use feed::{Ended, Feed};
+use feed::{Ended, Feed, Queue};
 use input::{BLOCKS_WAITING_MAX, Format, Input};
 use ottla::Producer;
 use report::{CHUNKS_WAITING_MAX, Counters, Reporter};
@@ -61,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .config(config)
         .build()
         .map_err(Failure::delivery)?;
+    let typed = format::typed(arguments, &producer)?;
 
     let (input_sender, inputs) = sync_channel(BLOCKS_WAITING_MAX);
     let (memory_sender, memory) = sync_channel(BLOCKS_WAITING_MAX);
@@ -88,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let topic = producer.topic(&topic_name);
     let mut feed = Feed::new(
         arguments,
-        &producer,
+        Queue::new(&producer, typed.as_ref()),
         &topic,
         &interrupt,
         &parker,

@@ -7,6 +7,7 @@ mod java;
 mod perf;
 mod produce;
 mod real;
+mod serializers;
 mod support;
 mod transactions;
 mod verifiable;

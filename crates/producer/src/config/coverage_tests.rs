@@ -9,6 +9,7 @@ const FILES: &[(&str, &str)] = &[
     ("broker-sasl", "crates/producer/tests/it/sasl.rs"),
     ("choices", "crates/producer/src/config/choices.rs"),
     ("config", "crates/producer/src/config/tests.rs"),
+    ("configured", "crates/producer/tests/it/configured.rs"),
     ("connections", "crates/network/tests/it/time.rs"),
     ("delivery", "crates/sender/tests/it/delivery.rs"),
     ("doors", "xtask/src/security/cases.rs"),
@@ -24,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("rebootstrap", "crates/sender/tests/it/rebootstrap.rs"),
     ("records", "crates/producer/tests/it/records.rs"),
     ("sasl", "crates/producer/src/config/sasl_tests.rs"),
+    ("serializers", "crates/producer/src/config/serializers.rs"),
     ("settings", "crates/producer/tests/it/settings.rs"),
     ("states", "crates/network/tests/it/states.rs"),
     ("telemetry", "crates/producer/tests/it/telemetry.rs"),
@@ -57,6 +59,7 @@ const TESTS: &[(&str, &[&str])] = &[
     ("delivery.timeout.ms", &[LAYERS, "delivery a_batch_that_expires_in_flight_is_possibly_persisted_and_its_late_answer_changes_nothing"]),
     ("enable.idempotence", &[LAYERS, "config idempotence_rules", "idempotence a_lost_response_is_sent_again_as_it_was_and_acked_once"]),
     ("enable.metrics.push", &["telemetry all_metrics_are_pushed_and_the_last_push_has_them_all", "telemetry who_switches_it_off_tells_nothing"]),
+    ("key.serializer", &["serializers javas_classes_have_their_counterparts", "configured another_type_is_an_error_that_names_class_and_type"]),
     ("linger.ms", &[LAYERS, "delivery a_single_record_is_sent_at_linger_and_not_before"]),
     ("max.block.ms", &[LAYERS, "delivery memory_exhausted_for_max_block_is_a_typed_error_and_nothing_is_queued"]),
     ("max.in.flight.requests.per.connection", &[LAYERS, "delivery a_request_stays_within_max_request_size_and_the_start_position_rotates"]),
@@ -131,6 +134,7 @@ const TESTS: &[(&str, &[&str])] = &[
     ("ssl.truststore.type", &["tls-keys stores_in_files", "doors matrix"]),
     ("transaction.timeout.ms", &[LAYERS, "transactions a_transaction_that_times_out_is_aborted_and_the_producer_goes_on"]),
     ("transactional.id", &[LAYERS, "transactions what_is_committed_is_seen_and_what_is_aborted_is_not"]),
+    ("value.serializer", &["configured each_plain_class_takes_what_it_is_for", "configured avro_by_class_name_against_a_registry_in_the_process"]),
 ];
 
 /// Whether the key's test is that of all keys that do nothing: a value that is not the default is refused or warned of.

@@ -81,7 +81,6 @@ impl ConfigError {
     }
 
     /// What a key names cannot be used. `error` holds no secret.
-    #[cfg(feature = "tls-no-provider")]
     pub(crate) fn unusable(key: &str, error: &dyn fmt::Display) -> ConfigError {
         ConfigError::key(key, error.to_string(), None)
     }

@@ -47,6 +47,9 @@ mod rules;
 mod sasl;
 #[cfg(test)]
 mod sasl_tests;
+#[cfg(feature = "schema-registry")]
+mod schemas;
+mod serializers;
 mod settings;
 mod suggest;
 mod table;
@@ -70,6 +73,8 @@ pub use password::Password;
 pub use properties::{Properties, PropertiesError, Property};
 pub use reference::markdown;
 pub(crate) use sasl::Login;
+pub use serializers::SerializerKind;
+pub(crate) use serializers::{SerializerChoice, class_key};
 pub use settings::Setting;
 pub use table::{DEFINITIONS, definition};
 pub use typed::Config;

@@ -26,21 +26,33 @@ pub fn markdown() -> String {
         // Writing to a `String` cannot fail.
         let _ = text.write_str(&row);
     }
+    section(
+        &mut text,
+        "Serializers",
+        "Keys of Java's serializers, beside `key.serializer` and `value.serializer`.",
+        super::serializers::KEYS.iter().copied(),
+    );
     #[cfg(feature = "schema-registry")]
-    registry(&mut text);
+    section(
+        &mut text,
+        "The schema registry",
+        "Keys of Confluent's clients, which Kafka's own producer does not know. `Config::schema_registry` makes a client\n\
+         of them, and `Config::schema_settings` says how serializers use it. Keys about Java's objects (`avro.*`,\n\
+         `json.*`, `specific.avro.reader` and the like) are ignored with a warning.",
+        super::registry::reference(),
+    );
     text
 }
 
-#[cfg(feature = "schema-registry")]
-fn registry(text: &mut String) {
-    text.push_str(
-        "\n## The schema registry\n\n\
-         Keys of Confluent's clients, which Kafka's own producer does not know. `Config::schema_registry` makes a client\n\
-         of them.\n\n\
-         | key | here |\n|---|---|\n",
-    );
-    for (key, about) in super::registry::reference() {
-        // Writing to a `String` cannot fail.
+fn section(
+    text: &mut String,
+    title: &str,
+    about: &str,
+    keys: impl Iterator<Item = (&'static str, &'static str)>,
+) {
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, "\n## {title}\n\n{about}\n\n| key | here |\n|---|---|\n");
+    for (key, about) in keys {
         let _ = writeln!(text, "| `{key}` | {about} |");
     }
 }

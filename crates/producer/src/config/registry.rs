@@ -26,6 +26,8 @@ const RETRY_WAIT: &str = "retries.wait.ms";
 const RETRY_WAIT_MAX: &str = "retries.max.wait.ms";
 const PROXY_HOST: &str = "proxy.host";
 const PROXY_PORT: &str = "proxy.port";
+/// The scheme of a registry inside of the process.
+const MOCK: &str = "mock";
 /// In front of the `ssl.*` keys that hold for the registry.
 const PREFIX: &str = "schema.registry.";
 
@@ -58,7 +60,8 @@ const KEYS: &[(&str, &str)] = &[
     (BASIC_USER_INFO_OLD, "The older name of `basic.auth.user.info`."),
     (
         URL,
-        "The registry's addresses, separated by commas: `http://…` or `https://…`.",
+        "The registry's addresses, separated by commas: `http://…` or `https://…`; or `mock://NAME`, one inside of the \
+         process (feature `mock-registry`).",
     ),
 ];
 
@@ -85,7 +88,10 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Rows of the reference: keys and what they are for.
 pub(super) fn reference() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KEYS.iter().copied().chain([("schema.registry.ssl.*", SSL_ABOUT)])
+    let mut rows: Vec<_> = KEYS.iter().chain(super::schemas::KEYS).copied().collect();
+    rows.push(("schema.registry.ssl.*", SSL_ABOUT));
+    rows.sort_unstable();
+    rows.into_iter()
 }
 
 /// How to reach the registry. It shows no secret.
@@ -111,6 +117,13 @@ impl fmt::Debug for RegistrySettings {
 impl RegistrySettings {
     /// A client by these settings. It reads the stores of TLS, and connects when it is first asked.
     pub(crate) fn client(&self) -> Result<Registry, Error> {
+        let mut config = self.registry.clone();
+        config.seed = fastrand::u64(..);
+        #[cfg(feature = "mock-registry")]
+        if let Some(endpoint) = config.endpoints.first().filter(|it| it.scheme() == MOCK) {
+            let mock = ottla_serialization::mock::MockRegistry::scope(endpoint.host());
+            return Ok(Registry::new(config, Arc::new(mock)));
+        }
         let mut builder = HttpClient::builder();
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &self.tls {
@@ -123,8 +136,6 @@ impl RegistrySettings {
             builder = builder.proxy(proxy.clone());
         }
         let http = crate::RegistryHttp::with_client(builder.build()).connect_timeout(self.connect_timeout);
-        let mut config = self.registry.clone();
-        config.seed = fastrand::u64(..);
         Ok(Registry::new(config, Arc::new(http)))
     }
 }
@@ -141,6 +152,7 @@ pub(super) fn read(entries: &[Entry], settings: &Settings) -> Result<Option<Regi
         .endpoints
         .iter()
         .any(|endpoint| endpoint.scheme() == "https");
+    mock(&given, &registry)?;
     let mut registry = given.authorized(registry)?;
     if let Some(timeout) = given.millis(READ_TIMEOUT)? {
         registry.request_timeout = timeout;
@@ -175,14 +187,27 @@ pub(super) fn read(entries: &[Entry], settings: &Settings) -> Result<Option<Regi
     }))
 }
 
-struct Given<'a> {
-    entries: &'a [Entry],
-    settings: &'a Settings,
+/// `mock://name` is the registry of that name inside of the process, and goes with no other address.
+fn mock(given: &Given<'_>, registry: &RegistryConfig) -> Result<(), ConfigError> {
+    let mocks = registry.endpoints.iter().filter(|it| it.scheme() == MOCK).count();
+    if mocks > 0 && registry.endpoints.len() > 1 {
+        return Err(given.wrong(URL, "mock://name goes with no other address"));
+    }
+    if mocks > 0 && !cfg!(feature = "mock-registry") {
+        return Err(given.wrong(URL, "mock://name takes the feature mock-registry"));
+    }
+    Ok(())
+}
+
+/// What was set, by key.
+pub(super) struct Given<'a> {
+    pub(super) entries: &'a [Entry],
+    pub(super) settings: &'a Settings,
 }
 
 impl Given<'_> {
     /// The last that was set, without white space around it.
-    fn text(&self, key: &str) -> Option<&str> {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
         let entry = self.entries.iter().rev().find(|entry| entry.key == key);
         entry
             .map(|entry| entry.value.trim())
@@ -190,12 +215,28 @@ impl Given<'_> {
     }
 
     /// The value may be a secret, so it is not shown.
-    fn wrong(&self, key: &str, reason: impl Into<String>) -> ConfigError {
+    pub(super) fn wrong(&self, key: &str, reason: impl Into<String>) -> ConfigError {
         let entry = self.entries.iter().rev().find(|entry| entry.key == key);
         ConfigError::key(key, reason, entry.map(|entry| &entry.origin))
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, ConfigError> {
+    /// Whether an address is set.
+    pub(super) fn has_registry(&self) -> bool {
+        self.text(URL).is_some()
+    }
+
+    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        let Some(text) = self.text(key) else {
+            return Ok(None);
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(Some(true)),
+            "false" => Ok(Some(false)),
+            _ => Err(self.wrong(key, "expected true or false")),
+        }
+    }
+
+    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, ConfigError> {
         let Some(text) = self.text(key) else {
             return Ok(None);
         };

@@ -72,9 +72,8 @@ pub(super) struct Reading {
     pub(super) errors: Vec<ConfigError>,
     /// Whether the credentials of SASL come from elsewhere.
     pub(super) own_credentials: bool,
-    /// Keys about the schema registry, in the order in which they were given.
-    #[cfg(feature = "schema-registry")]
-    pub(super) registry: Vec<Entry>,
+    /// Keys about serializers and the schema registry, in the order in which they were given.
+    pub(super) more: Vec<Entry>,
 }
 
 impl Reading {
@@ -84,8 +83,7 @@ impl Reading {
             warnings: Vec::new(),
             errors: Vec::new(),
             own_credentials: false,
-            #[cfg(feature = "schema-registry")]
-            registry: Vec::new(),
+            more: Vec::new(),
         };
         let mut resolved = providers::resolve(entries);
         reading.warnings.append(&mut resolved.warnings);
@@ -116,9 +114,8 @@ impl Reading {
                 self.replace(&mut by_key, entry.clone());
                 continue;
             }
-            #[cfg(feature = "schema-registry")]
-            if super::registry::is_key(&entry.key) {
-                self.registry.push(entry.clone());
+            if is_more(&entry.key) {
+                self.more.push(entry.clone());
                 continue;
             }
             match alias::translate(&entry.key, &entry.value, codec, &entry.origin) {
@@ -166,9 +163,12 @@ impl Reading {
         let known = DEFINITIONS
             .iter()
             .map(|definition| definition.name)
-            .chain(alias::names());
+            .chain(alias::names())
+            .chain(super::serializers::KEYS.iter().map(|(key, _)| *key));
         #[cfg(feature = "schema-registry")]
-        let known = known.chain(super::registry::names());
+        let known = known
+            .chain(super::registry::names())
+            .chain(super::schemas::KEYS.iter().map(|(key, _)| *key));
         let hint = nearest(&entry.key, known)
             .map(|name| format!("; did you mean {name}?"))
             .unwrap_or_default();
@@ -334,6 +334,15 @@ impl Settings {
     pub(super) fn bytes(&self, key: &'static str) -> usize {
         usize::try_from(self.integer(key).max(0)).unwrap_or(usize::MAX)
     }
+}
+
+/// Whether a key that the table does not have is known all the same.
+fn is_more(key: &str) -> bool {
+    #[cfg(feature = "schema-registry")]
+    if super::registry::is_key(key) || super::schemas::is_key(key) {
+        return true;
+    }
+    super::serializers::KEYS.iter().any(|(known, _)| *known == key)
 }
 
 /// The value of a key that nobody sets.

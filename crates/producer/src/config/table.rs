@@ -37,8 +37,10 @@ const fn key(
     }
 }
 
-const BYTES_ONLY: Meaning =
-    NoMeaning("what a key or a value becomes on the wire is a matter of types here; the program sends bytes");
+const BY_CLASS: Meaning = Mapped(
+    "Java's and Confluent's classes have their counterparts, for TypedProducer::configured and the program; a Producer \
+     sends bytes as they are, and of a class without counterpart there is a warning",
+);
 const NO_JMX: Meaning = NoMeaning("reporters are Java classes; metrics are read through the library");
 const BROKER_CHECKS: Meaning = NoMeaning("only who checks a token looks at it, which is the broker's part");
 const NO_KERBEROS: Meaning =
@@ -92,7 +94,7 @@ pub static DEFINITIONS: &[Definition] = &[
     key("interceptor.classes", List, Is(""), Low, Any,
         JavaCode("an interceptor is Java code that may change every record; here interceptors are given to the builder"),
         "Code that sees, and may change, each record before it is sent."),
-    key("key.serializer", Class, Required, High, Any, BYTES_ONLY,
+    key("key.serializer", Class, Required, High, Any, BY_CLASS,
         "What turns keys into bytes."),
     key("linger.ms", Long, Is("5"), Medium, AtLeast(0), Used,
         "How long a batch that is not full waits for more records."),
@@ -303,6 +305,6 @@ pub static DEFINITIONS: &[Definition] = &[
         "Transactions take part in a two-phase commit of another coordinator (KIP-939)."),
     key("transactional.id", String, Null, Low, NonEmpty, Used,
         "The name of this producer's transactions, the same after a restart."),
-    key("value.serializer", Class, Required, High, Any, BYTES_ONLY,
+    key("value.serializer", Class, Required, High, Any, BY_CLASS,
         "What turns values into bytes."),
 ];

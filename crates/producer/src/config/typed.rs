@@ -5,13 +5,27 @@ use super::endpoint::BootstrapServer;
 use super::error::ConfigError;
 use super::rules;
 use super::sasl::{self, Sasl};
+use super::serializers::{SerializerKind, Serializers};
 use super::settings::{Reading, Setting, Settings};
 use super::table::definition;
+use super::value::Value;
 use ottla_network::sasl::Mechanism;
 use ottla_protocol::compression::{Codec, Compression};
+use ottla_serialization::Role;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// What is read beside the table's own values.
+struct Beside {
+    bootstrap_servers: Vec<BootstrapServer>,
+    sasl: Option<Sasl>,
+    serializers: Serializers,
+    #[cfg(feature = "schema-registry")]
+    registry: Option<super::registry::RegistrySettings>,
+    #[cfg(feature = "schema-registry")]
+    schemas: super::schemas::SchemaSettings,
+}
 
 /// Declares the configuration's fields and their getters: name, type and how the value comes out of the settings.
 macro_rules! config {
@@ -24,20 +38,26 @@ macro_rules! config {
             settings: Settings,
             bootstrap_servers: Vec<BootstrapServer>,
             sasl: Option<Sasl>,
+            serializers: Serializers,
             #[cfg(feature = "schema-registry")]
             registry: Option<super::registry::RegistrySettings>,
+            #[cfg(feature = "schema-registry")]
+            schemas: super::schemas::SchemaSettings,
             $($name: $type,)+
         }
 
         impl Config {
-            fn read(settings: Settings, bootstrap_servers: Vec<BootstrapServer>, sasl: Option<Sasl>) -> Config {
+            fn read(settings: Settings, beside: Beside) -> Config {
                 $(let $name: $type = { let read: fn(&Settings) -> $type = $read; read(&settings) };)+
                 Config {
                     settings,
-                    bootstrap_servers,
-                    sasl,
+                    bootstrap_servers: beside.bootstrap_servers,
+                    sasl: beside.sasl,
+                    serializers: beside.serializers,
                     #[cfg(feature = "schema-registry")]
-                    registry: None,
+                    registry: beside.registry,
+                    #[cfg(feature = "schema-registry")]
+                    schemas: beside.schemas,
                     $($name,)+
                 }
             }
@@ -138,15 +158,32 @@ impl Config {
 
     /// The client's name (`client.id`), as it was set; `None` if it was not, and then `producer-N` is the custom.
     pub fn client_id(&self) -> Option<&str> {
-        self.settings
-            .text("client.id")
-            .filter(|_| self.settings.is_set("client.id"))
+        self.settings.text("client.id").filter(|_| {
+            self.settings.is_set("client.id") || self.settings.setting("client.id").derived().is_some()
+        })
     }
 
     /// The mechanism that connections authenticate by (`sasl.mechanism`); `None` if `security.protocol` is one without
     /// SASL.
     pub fn sasl_mechanism(&self) -> Option<Mechanism> {
         Some(self.sasl.as_ref()?.mechanism)
+    }
+
+    /// For the producer of dead letters: outside of transactions, with a name of its own, and little memory.
+    pub(crate) fn for_dead_letters(&self, client_id: &str) -> Config {
+        /// Few letters are under way at once.
+        const MEMORY_MAX: u64 = 8 << 20;
+        let why = || "this is the producer of dead letters".to_owned();
+        let mut config = self.clone();
+        config.settings.derive("transactional.id", Value::Null, why());
+        let name = Value::Text(format!("{client_id}-dead-letters"));
+        config.settings.derive("client.id", name, why());
+        config.linger = Duration::ZERO;
+        let largest = u64::try_from(config.max_request_size).unwrap_or(u64::MAX);
+        config.buffer_memory = config
+            .buffer_memory
+            .min(MEMORY_MAX.max(largest.saturating_mul(2)));
+        config
     }
 
     pub(crate) fn sasl(&self) -> Option<&Sasl> {
@@ -184,6 +221,33 @@ impl Config {
             .transpose()
     }
 
+    /// How a serializer of keys or of values uses the schema registry, by Confluent's keys: for serializers that are made
+    /// by hand.
+    #[cfg(feature = "schema-registry")]
+    pub fn schema_settings(&self, role: Role) -> ottla_serialization::registry::SerializerSettings {
+        self.schemas.of(role).clone()
+    }
+
+    #[cfg(feature = "schema-registry")]
+    pub(crate) fn schemas(&self) -> &super::schemas::SchemaSettings {
+        &self.schemas
+    }
+
+    /// What `key.serializer` names; `None` if it names nothing that is known here. A [`Producer`](crate::Producer) sends
+    /// bytes; [`TypedProducer::configured`](crate::TypedProducer::configured) uses this.
+    pub fn key_serializer(&self) -> Option<SerializerKind> {
+        self.serializers.of(Role::Key).map(|choice| choice.kind)
+    }
+
+    /// What `value.serializer` names, as [`key_serializer`](Config::key_serializer).
+    pub fn value_serializer(&self) -> Option<SerializerKind> {
+        self.serializers.of(Role::Value).map(|choice| choice.kind)
+    }
+
+    pub(crate) fn serializers(&self) -> &Serializers {
+        &self.serializers
+    }
+
     #[cfg(all(test, feature = "schema-registry"))]
     pub(super) fn registry_settings(&self) -> Option<&super::registry::RegistrySettings> {
         self.registry.as_ref()
@@ -216,21 +280,30 @@ pub(super) fn finish(reading: &mut Reading) -> Option<Config> {
     check_codec(reading);
     check_tls(reading);
     let sasl = sasl::read(reading);
+    let serializers = super::serializers::read(reading);
     #[cfg(feature = "schema-registry")]
-    let registry = match super::registry::read(&reading.registry, &reading.settings) {
+    let schemas = super::schemas::read(reading, &serializers);
+    #[cfg(feature = "schema-registry")]
+    let registry = match super::registry::read(&reading.more, &reading.settings) {
         Ok(registry) => registry,
         Err(error) => {
             reading.errors.push(error);
             None
         }
     };
-    let settings = reading.settings.clone();
-    reading.errors.is_empty().then(|| {
-        let config = Config::read(settings, servers, sasl);
+    if !reading.errors.is_empty() {
+        return None;
+    }
+    let beside = Beside {
+        bootstrap_servers: servers,
+        sasl,
+        serializers,
         #[cfg(feature = "schema-registry")]
-        let config = Config { registry, ..config };
-        config
-    })
+        registry,
+        #[cfg(feature = "schema-registry")]
+        schemas: schemas?,
+    };
+    Some(Config::read(reading.settings.clone(), beside))
 }
 
 fn bootstrap_servers(reading: &mut Reading) -> Vec<BootstrapServer> {

@@ -1,18 +1,28 @@
 //! Records of Rust types: keys and values go through serializers.
 
 #[cfg(feature = "schema-registry")]
+mod choice;
+mod configured;
+mod dead_letter;
+#[cfg(feature = "schema-registry")]
 mod http;
+mod look_up;
+mod plain;
+mod scratch;
 
+#[cfg(feature = "schema-registry")]
+pub use choice::SchemaChoice;
+pub use configured::{ConfiguredSerializer, TypedProducerBuilder};
 #[cfg(feature = "schema-registry")]
 pub use http::RegistryHttp;
 
-use crate::{Delivery, Error, Producer, Record, TopicRef};
+use crate::{Delivery, Error, Producer, TopicRef};
+use dead_letter::Salvage;
+use look_up::{LookUps, Waiting};
 use ottla_protocol::records::Header;
-use ottla_serialization::{
-    AddedHeaders, Headers, Output, Payload, Preparation, Readiness, Role, SerializeError, Serializer, Target,
-};
-use parking_lot::Mutex;
-use std::cell::Cell;
+use ottla_sender::RecordMetadata;
+use ottla_serialization::{Output, Role, Serializer, Target};
+use scratch::{Scratch, Seen};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,15 +52,8 @@ pub struct TypedProducer<K: ?Sized, V: ?Sized> {
     producer: Producer,
     key: Arc<dyn Serializer<K>>,
     value: Arc<dyn Serializer<V>>,
-    background: Arc<Mutex<Background>>,
-}
-
-/// What `try_send` has started.
-#[derive(Debug, Default)]
-struct Background {
-    is_running: bool,
-    /// Why the last one failed; the next `try_send` that is not ready tells it.
-    failure: Option<SerializeError>,
+    look_ups: LookUps,
+    salvage: Option<Salvage<K, V>>,
 }
 
 /// A record to send: it borrows its parts.
@@ -124,7 +127,8 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
             producer,
             key: Arc::new(key),
             value: Arc::new(value),
-            background: Arc::default(),
+            look_ups: LookUps::default(),
+            salvage: None,
         }
     }
 
@@ -134,110 +138,108 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
     }
 
     /// Serializes and queues a record. Waits as [`Producer::send`] does, and the first time also for what the serializers
-    /// need, such as a schema's id; that alone for up to `max.block.ms` for each of key and value.
+    /// need, such as a schema's id: that alone for up to `max.block.ms`, for key and value together.
     ///
     /// # Cancel safety
     /// If this future is dropped before it is ready, nothing was queued.
     pub async fn send(&self, record: &TypedRecord<'_, K, V>) -> Result<Delivery, Error> {
-        let (key, value) = self.readiness(record)?;
-        for pending in [key, value] {
-            if let Readiness::Pending(preparation) = pending {
-                self.wait(preparation).await?;
-            }
-        }
-        let mut scratch = Scratch::take();
-        self.serialize(record, &mut scratch)?;
+        let scratch = self.serialized(record).await?;
         let delivery = self.producer.send(&scratch.record(record)).await;
         scratch.give_back();
         delivery
     }
 
     /// Serializes and queues a record now or not at all. If a serializer is not ready, that [would have to
-    /// wait](Error::would_wait), and the look-up is started; if it fails, a later call that is not ready either tells why.
+    /// wait](Error::would_wait), and the look-up is started; if it fails, a later call for a record of the topic that is
+    /// not ready either tells why.
     pub fn try_send(&self, record: &TypedRecord<'_, K, V>) -> Result<Delivery, Error> {
-        let (key, value) = self.readiness(record)?;
-        if !(key.is_ready() && value.is_ready()) {
-            return Err(self.start([key, value]));
-        }
-        let mut scratch = Scratch::take();
-        self.serialize(record, &mut scratch)?;
+        let scratch = self.serialized_now(record)?;
         let delivery = self.producer.try_send(&scratch.record(record));
         scratch.give_back();
         delivery
     }
 
-    fn readiness(&self, record: &TypedRecord<'_, K, V>) -> Result<(Readiness, Readiness), Error> {
+    /// Serializes and queues a record as [`send`](TypedProducer::send), and has its outcome told to `callback`, as
+    /// [`Producer::send_with`]. If this fails, the record was not queued, and the callback is not called.
+    ///
+    /// # Cancel safety
+    /// If this future is dropped before it is ready, nothing was queued, and the callback is not called.
+    pub async fn send_with(
+        &self,
+        record: &TypedRecord<'_, K, V>,
+        callback: impl FnOnce(Result<RecordMetadata, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let scratch = self.serialized(record).await?;
+        let queued = self.producer.send_with(&scratch.record(record), callback).await;
+        scratch.give_back();
+        queued
+    }
+
+    /// Serializes and queues a record with a callback now or not at all, as [`try_send`](TypedProducer::try_send).
+    pub fn try_send_with(
+        &self,
+        record: &TypedRecord<'_, K, V>,
+        callback: impl FnOnce(Result<RecordMetadata, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let scratch = self.serialized_now(record)?;
+        let queued = self.producer.try_send_with(&scratch.record(record), callback);
+        scratch.give_back();
+        queued
+    }
+
+    /// The bytes of key and value, when all that they need is known.
+    async fn serialized(&self, record: &TypedRecord<'_, K, V>) -> Result<Scratch, Error> {
+        let waiting = match self.waiting(record) {
+            Ok(None) => return self.serialize(record).map_err(|error| self.failed(record, error)),
+            Ok(Some(waiting)) => waiting,
+            Err(error) => return Err(self.failed(record, error)),
+        };
+        let ready = look_up::wait(&self.producer, waiting).await;
+        ready
+            .and_then(|()| self.serialize(record))
+            .map_err(|error| self.failed(record, error))
+    }
+
+    /// The bytes of key and value, if all that they need is known; otherwise the look-up is started.
+    fn serialized_now(&self, record: &TypedRecord<'_, K, V>) -> Result<Scratch, Error> {
+        let serialized = match self.waiting(record) {
+            Ok(None) => self.serialize(record),
+            Ok(Some(waiting)) => Err(self.look_ups.start(&self.producer, waiting)),
+            Err(error) => Err(error),
+        };
+        serialized.map_err(|error| self.failed(record, error))
+    }
+
+    /// What has to be known first; nothing if all is.
+    fn waiting(&self, record: &TypedRecord<'_, K, V>) -> Result<Option<Waiting>, Error> {
         let headers = Seen(&record.headers);
         let target = |role| Target::new(record.topic_name(), role).with_headers(&headers);
         let key = self.key.prepare(&target(Role::Key), record.key)?;
         let value = self.value.prepare(&target(Role::Value), record.value)?;
-        Ok((key, value))
+        if key.is_ready() && value.is_ready() {
+            return Ok(None);
+        }
+        let topic = record.topic_name().to_owned();
+        Ok(Some(Waiting { topic, key, value }))
     }
 
-    fn serialize(&self, record: &TypedRecord<'_, K, V>, scratch: &mut Scratch) -> Result<(), Error> {
+    fn serialize(&self, record: &TypedRecord<'_, K, V>) -> Result<Scratch, Error> {
         let headers = Seen(&record.headers);
         let target = |role| Target::new(record.topic_name(), role).with_headers(&headers);
+        let mut scratch = Scratch::take();
         let Scratch {
             key,
             value,
             added,
             payloads,
-        } = scratch;
+        } = &mut scratch;
         payloads.0 = self
             .key
             .serialize(&target(Role::Key), record.key, &mut Output::new(key, added))?;
         payloads.1 =
             self.value
                 .serialize(&target(Role::Value), record.value, &mut Output::new(value, added))?;
-        Ok(())
-    }
-
-    /// On the producer's runtime: who calls may have none, and the look-up goes on when the caller gives up.
-    async fn wait(&self, preparation: Preparation) -> Result<(), Error> {
-        let limit = self.producer.config().max_block();
-        let task = self
-            .producer
-            .runtime()
-            .spawn(async move { tokio::time::timeout(limit, preparation).await });
-        match task.await {
-            Ok(Ok(outcome)) => Ok(outcome?),
-            Ok(Err(_)) => Err(Error::from(SerializeError::new(
-                ottla_serialization::ErrorKind::Timeout,
-                format!("what the serializer needs was not there within max.block.ms ({limit:?})"),
-            ))),
-            // The runtime ends with the producer.
-            Err(_) => Err(Error::from(ottla_sender::SendError::Closed)),
-        }
-    }
-
-    /// Starts the look-up, unless one runs; returns what the caller is told.
-    fn start(&self, pending: [Readiness; 2]) -> Error {
-        let mut background = self.background.lock();
-        if let Some(failure) = background.failure.take() {
-            return Error::from(failure);
-        }
-        if !background.is_running {
-            background.is_running = true;
-            let shared = Arc::clone(&self.background);
-            let limit = self.producer.config().max_block();
-            self.producer.runtime().spawn(async move {
-                let all = async {
-                    for readiness in pending {
-                        readiness.ready().await?;
-                    }
-                    Ok(())
-                };
-                let outcome = tokio::time::timeout(limit, all).await;
-                let mut background = shared.lock();
-                background.is_running = false;
-                background.failure = match outcome {
-                    Ok(outcome) => outcome.err(),
-                    // The next call starts anew.
-                    Err(_) => None,
-                };
-            });
-        }
-        Error::not_ready()
+        Ok(scratch)
     }
 }
 
@@ -247,7 +249,8 @@ impl<K: ?Sized, V: ?Sized> Clone for TypedProducer<K, V> {
             producer: self.producer.clone(),
             key: Arc::clone(&self.key),
             value: Arc::clone(&self.value),
-            background: Arc::clone(&self.background),
+            look_ups: self.look_ups.clone(),
+            salvage: self.salvage.clone(),
         }
     }
 }
@@ -257,79 +260,5 @@ impl<K: ?Sized, V: ?Sized> fmt::Debug for TypedProducer<K, V> {
         f.debug_struct("TypedProducer")
             .field("producer", &self.producer)
             .finish_non_exhaustive()
-    }
-}
-
-/// A record's own headers, as serializers see them.
-struct Seen<'a>(&'a [Header<'a>]);
-
-impl Headers for Seen<'_> {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn header(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
-        self.0.get(index).map(|header| (header.key, header.value))
-    }
-}
-
-/// Where key and value are written before they are copied into their batch. Each thread keeps one.
-#[derive(Debug)]
-struct Scratch {
-    key: Vec<u8>,
-    value: Vec<u8>,
-    added: AddedHeaders,
-    payloads: (Payload, Payload),
-}
-
-/// A buffer that grew beyond that for one record is not kept.
-const KEPT_BYTES_MAX: usize = 1 << 20;
-
-thread_local! {
-    static KEPT: Cell<Option<Scratch>> = const { Cell::new(None) };
-}
-
-impl Scratch {
-    /// The thread's own; a new one while that is in use.
-    fn take() -> Scratch {
-        KEPT.take().unwrap_or(Scratch {
-            key: Vec::new(),
-            value: Vec::new(),
-            added: AddedHeaders::new(),
-            payloads: (Payload::Null, Payload::Null),
-        })
-    }
-
-    fn give_back(mut self) {
-        if self.key.capacity().max(self.value.capacity()) > KEPT_BYTES_MAX {
-            return;
-        }
-        self.key.clear();
-        self.value.clear();
-        self.added.clear();
-        KEPT.set(Some(self));
-    }
-
-    fn record<'a, K: ?Sized, V: ?Sized>(&'a self, typed: &'a TypedRecord<'_, K, V>) -> Record<'a> {
-        let mut record = Record::to(typed.topic.borrowed());
-        if self.payloads.0 == Payload::Bytes {
-            record = record.key(&self.key);
-        }
-        if self.payloads.1 == Payload::Bytes {
-            record = record.value(&self.value);
-        }
-        for header in &typed.headers {
-            record = record.header(header.key, header.value);
-        }
-        for (name, value) in self.added.iter() {
-            record = record.header(name, Some(value));
-        }
-        if let Some(timestamp_ms) = typed.timestamp_ms {
-            record = record.timestamp_ms(timestamp_ms);
-        }
-        if let Some(partition) = typed.partition {
-            record = record.partition(partition);
-        }
-        record
     }
 }

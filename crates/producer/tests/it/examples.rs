@@ -25,6 +25,8 @@ example!(callbacks, "../../examples/callbacks.rs");
 example!(configuration_file, "../../examples/configuration_file.rs");
 example!(errors, "../../examples/errors.rs");
 example!(keyed, "../../examples/keyed.rs");
+#[cfg(feature = "mock-registry")]
+example!(schema_registry, "../../examples/schema_registry.rs");
 example!(streams, "../../examples/streams.rs");
 example!(throughput, "../../examples/throughput.rs");
 #[cfg(feature = "tracing")]
@@ -97,4 +99,21 @@ fn a_configuration_file_makes_a_producer() {
     .expect("written");
     configuration_file::run(file.to_str().expect("UTF-8"), "orders").expect("it works");
     std::fs::remove_file(&file).expect("ours");
+}
+
+#[cfg(feature = "mock-registry")]
+#[test]
+fn a_schema_registry_gives_ids() {
+    let cluster = cluster(1);
+    schema_registry::run(&cluster.bootstrap_servers()).expect("it works");
+    let mut values: Vec<_> = (0..6)
+        .flat_map(|partition| cluster.records("orders", partition))
+        .collect();
+    let values = values.iter_mut().map(|record| record.value.take());
+    let values: Vec<_> = values.map(|value| value.expect("a value").to_vec()).collect();
+    assert_eq!(values.len(), 3);
+    assert!(
+        values.iter().all(|value| value.starts_with(&[0, 0, 0, 0, 1])),
+        "{values:?}"
+    );
 }

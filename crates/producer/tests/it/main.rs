@@ -2,6 +2,9 @@
 
 mod callbacks;
 mod cancel;
+#[cfg(feature = "mock-registry")]
+mod configured;
+mod dead_letters;
 mod exactly_once;
 mod examples;
 #[cfg(feature = "metrics")]
@@ -18,6 +21,8 @@ mod oidc;
 mod proxy;
 mod real;
 mod records;
+#[cfg(all(feature = "avro", feature = "schema-registry"))]
+mod registry;
 mod sasl;
 mod settings;
 mod shapes;

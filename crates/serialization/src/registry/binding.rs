@@ -140,7 +140,12 @@ impl<C: Compile> Binding<C> {
                 learned.map_err(|error| error.at(&Target::new(&topic, role)))
             })
         });
-        Readiness::Pending(Preparation::new(waiting))
+        let preparation = Preparation::new(waiting);
+        Readiness::Pending(match self.inner.subject(target.topic(), target.role()) {
+            Ok(subject) => preparation.about(subject),
+            // Waiting tells why there is none.
+            Err(_) => preparation,
+        })
     }
 }
 
@@ -229,12 +234,7 @@ impl<T> Bound<T> {
 
 impl<C: Compile> Inner<C> {
     async fn learn(&self, topic: &str, role: Role) -> Result<(), SerializeError> {
-        let own_name = self
-            .own
-            .as_ref()
-            .and_then(|(_, compiled)| self.compile.record_name(compiled));
-        let strategy = &self.settings.subject_strategy;
-        let subject = strategy.subject(topic, role, own_name.as_deref())?;
+        let subject = self.subject(topic, role)?;
         let (registered, compiled) = self
             .schema(&subject)
             .await
@@ -250,6 +250,15 @@ impl<C: Compile> Inner<C> {
             },
         );
         Ok(())
+    }
+
+    fn subject(&self, topic: &str, role: Role) -> Result<String, SerializeError> {
+        let own_name = self
+            .own
+            .as_ref()
+            .and_then(|(_, compiled)| self.compile.record_name(compiled));
+        let strategy = &self.settings.subject_strategy;
+        strategy.subject(topic, role, own_name.as_deref())
     }
 
     async fn schema(&self, subject: &str) -> Result<(Registered, Arc<C::Compiled>), SerializeError> {
