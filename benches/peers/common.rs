@@ -24,6 +24,16 @@ pub enum Mode {
     Await,
     /// `rate` records a second, and how long each took from the call to its acknowledgement.
     Latency,
+    /// As many records as go, in transactions of [`TRANSACTION_RECORDS`], each committed before the next one begins.
+    Transactions,
+}
+
+/// How many records a transaction has.
+pub const TRANSACTION_RECORDS: u64 = 1_000;
+
+/// A transactional id that no other run has.
+pub fn transactional_id() -> String {
+    format!("peer-{}", std::process::id())
 }
 
 impl FromStr for Mode {
@@ -34,6 +44,7 @@ impl FromStr for Mode {
             "throughput" => Ok(Self::Throughput),
             "await" => Ok(Self::Await),
             "latency" => Ok(Self::Latency),
+            "transactions" => Ok(Self::Transactions),
             other => Err(format!("there is no mode '{other}'")),
         }
     }

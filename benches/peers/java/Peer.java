@@ -19,6 +19,9 @@ import org.apache.kafka.common.utils.AppInfoParser;
 
 /** Sends with Java's producer, for the comparison. */
 public final class Peer {
+    /** How many records a transaction has. */
+    private static final int TRANSACTION_RECORDS = 1000;
+
     private final Map<String, String> arguments;
     private final byte[][] values;
     private final byte[][] keys;
@@ -41,6 +44,9 @@ public final class Peer {
         settings.put("compression.type", arguments.get("compression"));
         // As large as a broker takes: its default does not hold two of the largest batches.
         settings.put("max.request.size", "8000000");
+        if (isTransactional()) {
+            settings.put("transactional.id", "peer-" + ProcessHandle.current().pid());
+        }
         producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
     }
 
@@ -66,7 +72,14 @@ public final class Peer {
         return values;
     }
 
+    private boolean isTransactional() {
+        return "transactions".equals(arguments.get("mode"));
+    }
+
     private void run() throws Exception {
+        if (isTransactional()) {
+            producer.initTransactions();
+        }
         sendAll(number("warmup", 0));
         int count = number("count", 0);
         long[] begin = moment();
@@ -101,6 +114,7 @@ public final class Peer {
         switch (arguments.get("mode")) {
             case "latency" -> sendTimed(count);
             case "await" -> sendAwaited(count);
+            case "transactions" -> sendInTransactions(count);
             default -> sendMany(count);
         }
     }
@@ -115,6 +129,14 @@ public final class Peer {
         for (int i = 0; i < count; i++) {
             byte[] key = keys == null ? null : keys[i % keys.length];
             producer.send(new ProducerRecord<>(topic, key, values[i % values.length]), this::done);
+        }
+    }
+
+    private void sendInTransactions(int count) {
+        for (int sent = 0; sent < count; sent += TRANSACTION_RECORDS) {
+            producer.beginTransaction();
+            sendMany(Math.min(TRANSACTION_RECORDS, count - sent));
+            producer.commitTransaction();
         }
     }
 

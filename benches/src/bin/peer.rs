@@ -12,7 +12,7 @@ use ottla::{Delivery, Producer, Record, Topic};
 
 #[path = "../../peers/common.rs"]
 mod common;
-use common::{Arguments, Mode, Moment, Pace, report};
+use common::{Arguments, Mode, Moment, Pace, TRANSACTION_RECORDS, report, transactional_id};
 
 /// How many records are sent between two looks for outcomes.
 const LOOK_INTERVAL: u64 = 256;
@@ -22,14 +22,20 @@ const REQUEST_BYTES_MAX: usize = 8_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse()?;
-    let producer = Producer::builder()
+    let mut builder = Producer::builder()
         .bootstrap_servers(&arguments.bootstrap)
         .set("linger.ms", arguments.linger_ms.to_string())
         .set("batch.size", arguments.batch_bytes.to_string())
         .set("buffer.memory", arguments.buffer_bytes.to_string())
         .set("max.request.size", REQUEST_BYTES_MAX.to_string())
-        .set("compression.type", &arguments.compression)
-        .build()?;
+        .set("compression.type", &arguments.compression);
+    if arguments.mode == Mode::Transactions {
+        builder = builder.set("transactional.id", transactional_id());
+    }
+    let producer = builder.build()?;
+    if arguments.mode == Mode::Transactions {
+        wait(producer.init_transactions())?;
+    }
     let topic = producer.topic(&arguments.topic);
     wait(producer.partition_count(&topic))?;
     let work = Work {
@@ -80,7 +86,29 @@ impl<'a> Work<'a> {
             Mode::Throughput => (wait(self.send(count)), Vec::new()),
             Mode::Await => (wait(self.send_awaited(count)), Vec::new()),
             Mode::Latency => self.send_timed(count),
+            Mode::Transactions => (wait(self.send_in_transactions(count)), Vec::new()),
         }
+    }
+
+    /// A transaction whose commit fails counts with all of its records.
+    async fn send_in_transactions(self, count: u64) -> u64 {
+        let mut failed = 0;
+        for begin in (0..count).step_by(TRANSACTION_RECORDS as usize) {
+            let size = TRANSACTION_RECORDS.min(count - begin);
+            if self.transact(begin, size).await.is_err() {
+                failed += size;
+            }
+        }
+        failed
+    }
+
+    async fn transact(self, begin: u64, size: u64) -> Result<(), ottla::Error> {
+        let transaction = self.producer.begin().await?;
+        for number in begin..begin + size {
+            // The commit fails if any of them does.
+            drop(self.producer.send(&self.record(number)).await?);
+        }
+        transaction.commit().await
     }
 
     fn record(self, number: u64) -> Record<'a> {

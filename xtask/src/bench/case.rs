@@ -71,6 +71,7 @@ pub(super) enum Mode {
     Throughput,
     Await,
     Latency,
+    Transactions,
 }
 
 impl Mode {
@@ -79,6 +80,7 @@ impl Mode {
             Self::Throughput => "throughput",
             Self::Await => "await",
             Self::Latency => "latency",
+            Self::Transactions => "transactions",
         }
     }
 }
@@ -204,6 +206,17 @@ const KAFKA: Case = Case {
     pinned: false,
     count: 3_000_000,
     metric: Metric::Rate,
+    ..PLAIN
+};
+
+/// A thousand records in each transaction, each committed before the next one begins.
+const TRANSACTIONS: Case = Case {
+    pinned: false,
+    batch_bytes: DEFAULT_BATCH_BYTES,
+    mode: Mode::Transactions,
+    count: 200_000,
+    metric: Metric::Rate,
+    clients: &[Client::Ottla, Client::Java, Client::RdkafkaBase],
     ..PLAIN
 };
 
@@ -386,6 +399,17 @@ pub(super) const CASES: &[Case] = &[
         count: 2_000_000,
         clients: PRODUCERS,
         ..KAFKA
+    },
+    Case {
+        name: "transactions",
+        title: "transactions of 1,000 records of 100 B",
+        ..TRANSACTIONS
+    },
+    Case {
+        name: "kafka-transactions",
+        title: "transactions of 1,000 records of 100 B, real Kafka",
+        target: Target::Kafka,
+        ..TRANSACTIONS
     },
 ];
 

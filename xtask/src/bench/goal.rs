@@ -136,6 +136,14 @@ pub(super) fn outcomes(run: &Run) -> Vec<Outcome> {
                 .map(|name| rate_no_worse(run, name))
                 .collect(),
         ),
+        row(
+            "transactions of 1,000 records, sink and real Kafka: records/s",
+            "≥ Java's and rdkafka's",
+            ["transactions", "kafka-transactions"]
+                .into_iter()
+                .map(|name| rate_no_worse(run, name))
+                .collect(),
+        ),
     ]
 }
 

@@ -18,7 +18,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 #[path = "../../common.rs"]
 mod common;
-use common::{Arguments, Mode, Moment, Pace, report};
+use common::{Arguments, Mode, Moment, Pace, TRANSACTION_RECORDS, report, transactional_id};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many records are sent between two looks for outcomes.
@@ -54,6 +54,9 @@ fn config(arguments: &Arguments) -> ClientConfig {
     ];
     for (key, value) in settings {
         config.set(key, value);
+    }
+    if arguments.mode == Mode::Transactions {
+        config.set("transactional.id", transactional_id());
     }
     config
 }
@@ -97,6 +100,7 @@ trait Callbacks: Sync + Sized {
     /// Looks for outcomes, if that is the caller's to do.
     fn poll(&self, timeout: Duration);
     fn flush(&self) -> Result<(), KafkaError>;
+    fn transactions(&self) -> &impl rdkafka::producer::Producer<Outcomes>;
     fn outcomes(&self) -> &Outcomes;
 }
 
@@ -130,6 +134,10 @@ impl Callbacks for BaseProducer<Outcomes> {
         rdkafka::producer::Producer::flush(self, PATIENCE)
     }
 
+    fn transactions(&self) -> &impl rdkafka::producer::Producer<Outcomes> {
+        self
+    }
+
     fn outcomes(&self) -> &Outcomes {
         self.context()
     }
@@ -154,6 +162,10 @@ impl Callbacks for ThreadedProducer<Outcomes, NoCustomPartitioner> {
         rdkafka::producer::Producer::flush(self, PATIENCE)
     }
 
+    fn transactions(&self) -> &impl rdkafka::producer::Producer<Outcomes> {
+        self
+    }
+
     fn outcomes(&self) -> &Outcomes {
         self.context()
     }
@@ -168,6 +180,9 @@ fn with_callbacks<P: Callbacks>(arguments: &Arguments) -> Result<(), Box<dyn Err
         latencies: timed.then(Mutex::default),
     };
     let producer = P::create(&config(arguments), outcomes)?;
+    if arguments.mode == Mode::Transactions {
+        producer.transactions().init_transactions(PATIENCE)?;
+    }
     send_all(&producer, arguments, arguments.warmup)?;
     if let Some(latencies) = &producer.outcomes().latencies {
         latencies.lock().expect("nobody panics").clear();
@@ -182,7 +197,9 @@ fn with_callbacks<P: Callbacks>(arguments: &Arguments) -> Result<(), Box<dyn Err
 
 /// Sends from all threads, and waits for all outcomes.
 fn send_all<P: Callbacks>(producer: &P, arguments: &Arguments, count: u64) -> Result<(), Box<dyn Error>> {
-    if arguments.threads == 1 {
+    if arguments.mode == Mode::Transactions {
+        send_in_transactions(producer, arguments, count)?;
+    } else if arguments.threads == 1 {
         send(producer, arguments, count);
     } else {
         thread::scope(|scope| {
@@ -192,6 +209,17 @@ fn send_all<P: Callbacks>(producer: &P, arguments: &Arguments, count: u64) -> Re
         });
     }
     Ok(producer.flush()?)
+}
+
+fn send_in_transactions<P: Callbacks>(producer: &P, arguments: &Arguments, count: u64) -> Result<(), KafkaError> {
+    for begin in (0..count).step_by(TRANSACTION_RECORDS as usize) {
+        producer.transactions().begin_transaction()?;
+        send(producer, arguments, TRANSACTION_RECORDS.min(count - begin));
+        // A commit only waits for outcomes; this looks at them, too.
+        producer.flush()?;
+        producer.transactions().commit_transaction(PATIENCE)?;
+    }
+    Ok(())
 }
 
 fn send<P: Callbacks>(producer: &P, arguments: &Arguments, count: u64) {
