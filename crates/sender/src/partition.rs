@@ -49,6 +49,16 @@ impl Pending {
     }
 }
 
+/// A batch of a partition that a request carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    /// The request.
+    pub(crate) request: u64,
+    /// When the batch was created. A request may carry a thousand batches: who only asks for their age need not look for
+    /// the batch in it.
+    pub(crate) created: Time,
+}
+
 /// A partition as the sender sees it.
 #[derive(Debug)]
 pub(crate) struct PartitionState {
@@ -64,7 +74,7 @@ pub(crate) struct PartitionState {
     /// Sealed batches, in order; the first may be a retry.
     pub(crate) pending: VecDeque<Pending>,
     /// The requests that carry its batches, in order.
-    pub(crate) in_flight: SmallVec<[u64; IN_FLIGHT_MAX]>,
+    pub(crate) in_flight: SmallVec<[Carried; IN_FLIGHT_MAX]>,
     /// The numbering of its batches, if the producer is idempotent and something was sent.
     pub(crate) sequences: Option<Sequences>,
     /// The node in whose queue of ready partitions it stands.

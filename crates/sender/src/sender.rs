@@ -528,31 +528,32 @@ impl Sender {
         };
         let mut oldest = None;
         let mut lets_go = false;
-        for id in &state.in_flight {
-            let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(id) else {
+        for carried in &state.in_flight {
+            if !is_old(carried.created) {
+                oldest = earlier(oldest, Some(carried.created));
+                continue;
+            }
+            let Some(InFlight::Produce { batches, .. }) = self.in_flight.get(&carried.request) else {
                 continue;
             };
             let Some((_, pending)) = batches.iter().find(|(other, _)| *other == slot) else {
                 continue;
             };
-            if pending.batch.is_complete() {
-                continue;
-            }
             // It lives on without its deliveries until the connection is done with its bytes.
-            if is_old(pending.batch.created()) {
+            if !pending.batch.is_complete() {
                 let persistence = match mutant!("what expires in flight is told as not persisted") {
                     true => Persistence::NotPersisted,
                     false => Persistence::PossiblyPersisted,
                 };
                 pending.batch.fail(expired(pending, persistence));
                 lets_go = mutant!("a batch that expires in flight is let go");
-            } else {
-                oldest = earlier(oldest, Some(pending.batch.created()));
             }
         }
         if lets_go {
-            let ids = std::mem::take(&mut state.in_flight);
-            ids.iter().for_each(|id| drop(self.in_flight.remove(id)));
+            let carried = std::mem::take(&mut state.in_flight);
+            carried
+                .iter()
+                .for_each(|carried| drop(self.in_flight.remove(&carried.request)));
         }
         while let Some(first) = state
             .pending

@@ -2,7 +2,7 @@
 
 use super::{InFlight, Sender};
 use crate::node::Versions;
-use crate::partition::Pending;
+use crate::partition::{Carried, Pending};
 use crate::produce::{self, Part, TopicParts};
 use crate::{Acks, Action, ApiRange, Request, SealJob};
 use ottla_accumulator::BatchIdentity;
@@ -131,8 +131,11 @@ impl Sender {
             timeout,
         };
         let slots: Vec<usize> = batches.iter().map(|(slot, _)| *slot).collect();
-        for &slot in &slots {
-            self.partitions[slot].in_flight.push(request.id);
+        for (slot, pending) in &batches {
+            self.partitions[*slot].in_flight.push(Carried {
+                request: request.id,
+                created: pending.batch.created(),
+            });
         }
         self.measure_produce(&batches, now);
         self.in_flight.insert(
