@@ -42,6 +42,8 @@ pub struct Appended {
     pub full: bool,
     /// Whether the sender has news of this partition and has to be woken.
     pub wake: bool,
+    /// Whether another thread held the partition's lock: who is free to choose may go elsewhere next time.
+    pub contended: bool,
 }
 
 /// Why nothing was appended.
@@ -215,7 +217,10 @@ impl Partition {
         permits: Option<&mut Reservation>,
         clock: &dyn Clock,
     ) -> Result<Appended, AppendError> {
-        let mut guard = self.state.lock();
+        let (mut guard, contended) = match self.state.try_lock() {
+            Some(guard) => (guard, false),
+            None => (self.state.lock(), true),
+        };
         let state = &mut *guard;
         // Under the lock: who closes visits every partition afterwards and finds what was appended before.
         if accumulator.is_closed() {
@@ -256,10 +261,15 @@ impl Partition {
                     new_batch: false,
                     full,
                     wake,
+                    contended,
                 });
             }
         }
-        self.append_new_batch(accumulator, state, record, permits, clock)
+        let appended = self.append_new_batch(accumulator, state, record, permits, clock)?;
+        Ok(Appended {
+            contended,
+            ..appended
+        })
     }
 
     #[inline(never)]
@@ -303,6 +313,7 @@ impl Partition {
             new_batch: true,
             full: full || closed_one,
             wake,
+            contended: false,
         })
     }
 

@@ -86,6 +86,11 @@ impl StickyPartition {
         partition_of(self.state.load(Ordering::Relaxed)) != NONE
     }
 
+    /// The bytes that were counted since the last move.
+    pub fn run_bytes(&self) -> u32 {
+        bytes_of(self.state.load(Ordering::Relaxed))
+    }
+
     /// The partition where the next record without a key goes.
     #[inline]
     pub fn current(&self, topic: &TopicView<'_>) -> i32 {

@@ -5,14 +5,15 @@ mod transactions;
 
 pub use attempt::Attempt;
 
+use crate::lanes;
 use crate::shared::{Command, Shared};
 use crate::topic::{Layout, PartitionInfo, Topic};
 use crate::transactions::Entered;
 use crate::waits::Deadline;
 use crate::{SendError, TelemetryError, Timed, TrySendError};
-use ottla_accumulator::{AppendError, Delivery, FlushWait, Partition, Record, Reservation};
+use ottla_accumulator::{AppendError, Appended, Delivery, FlushWait, Partition, Record, Reservation};
 use ottla_metrics::{ClientSensor, Metric};
-use ottla_partitioning::{Charge, Choice, Headers, RecordView};
+use ottla_partitioning::{Charge, Choice, Headers, RecordView, StickyPartition};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
 use ottla_protocol::wire::Uuid;
 use ottla_time::Time;
@@ -304,7 +305,7 @@ impl Handle {
             timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.shared.clock.wall_ms()),
         };
         let chosen = self.choose(topic, &layout, record)?;
-        let sticky = topic.partitioning().sticky();
+        let sticky = topic.lanes().sticky();
         let mut number = match chosen {
             Some(number) => number,
             None => sticky.current(&layout.view()) as usize,
@@ -323,8 +324,8 @@ impl Handle {
             drop(entered);
             match appended {
                 Ok(appended) => {
-                    if chosen.is_none() && appended.bytes > 0 {
-                        self.charge_sticky(topic, &layout, number, appended.bytes, appended.full);
+                    if chosen.is_none() && (appended.bytes > 0 || appended.contended) {
+                        self.charge_sticky(topic, &layout, sticky, number, &appended);
                     }
                     if appended.wake {
                         self.shared.wakeup.notify_soon();
@@ -347,9 +348,20 @@ impl Handle {
 
     /// A batch of the sticky partition was opened or is full: the next one may go elsewhere.
     #[inline(never)]
-    fn charge_sticky(&self, topic: &Topic, layout: &Layout, number: usize, bytes: usize, full: bool) {
-        let sticky = topic.partitioning().sticky();
-        if sticky.charge(number as i32, bytes, full) == Charge::Due {
+    fn charge_sticky(
+        &self,
+        topic: &Topic,
+        layout: &Layout,
+        sticky: &StickyPartition,
+        number: usize,
+        appended: &Appended,
+    ) {
+        // Its last batch was taken before it was full: a run begins with no bytes, and a full batch ends one.
+        let lingered = appended.new_batch && !appended.full && sticky.run_bytes() > 0;
+        if appended.contended || lingered {
+            lanes::change(appended.contended);
+        }
+        if sticky.charge(number as i32, appended.bytes, appended.full) == Charge::Due {
             let load = topic.load();
             sticky.advance(number as i32, &layout.view().load(load.as_deref()));
         }
@@ -427,7 +439,7 @@ impl Handle {
         match self
             .shared
             .partitioner
-            .partition(&view, &layout.view(), topic.partitioning())
+            .partition(&view, &layout.view(), topic.lanes().first())
         {
             Choice::Sticky => Ok(None),
             Choice::Partition(partition) => match usize::try_from(partition) {

@@ -56,6 +56,7 @@ mod config;
 mod disconnect;
 mod error;
 mod handle;
+mod lanes;
 mod measure;
 mod metadata;
 mod node;

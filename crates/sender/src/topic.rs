@@ -1,9 +1,10 @@
 //! A topic as the sending threads see it.
 
+use crate::lanes::Lanes;
 use crate::{DisconnectClass, SendError};
 use arc_swap::ArcSwapOption;
 use ottla_accumulator::Partition;
-use ottla_partitioning::{LoadTable, TopicState, TopicView};
+use ottla_partitioning::{LoadTable, TopicView};
 use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
 use std::ops::Deref;
@@ -18,7 +19,7 @@ pub struct Topic {
     /// The producer whose topic it is.
     owner: u64,
     layouts: Layouts,
-    partitioning: TopicState,
+    lanes: Lanes,
     /// How likely each partition is to be the next sticky one; `None` while all are equally likely.
     load: ArcSwapOption<LoadTable>,
     status: Mutex<Status>,
@@ -163,7 +164,7 @@ impl Topic {
             name,
             owner,
             layouts: Layouts::default(),
-            partitioning: TopicState::new(batch_size, seed),
+            lanes: Lanes::new(batch_size, seed),
             load: ArcSwapOption::empty(),
             status: Mutex::default(),
         }
@@ -196,8 +197,9 @@ impl Topic {
         self.layouts.current()
     }
 
-    pub(crate) fn partitioning(&self) -> &TopicState {
-        &self.partitioning
+    #[inline]
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     /// The weights of the partitions, for the next choice among them.

@@ -18,7 +18,7 @@ impl Sender {
     pub(super) fn load_changed(&mut self, topic: usize) {
         let state = &mut self.metadata.topics[topic];
         let weighs = self.shared.config.adaptive_partitioning && !state.load_changed;
-        if weighs && state.shared.partitioning().sticky().is_used() {
+        if weighs && state.shared.lanes().is_used() {
             state.load_changed = true;
             self.loads_changed.push(topic);
         }
