@@ -360,8 +360,19 @@ mod spare {
 
     #[inline]
     pub(super) fn share(batch: &Arc<Completion>) -> Arc<Completion> {
-        match SPARE.try_with(Cell::take) {
-            Ok(Some(spare)) if Arc::ptr_eq(&spare, batch) => spare,
+        let spare = SPARE.try_with(|cell| {
+            let spare = cell.take();
+            match spare {
+                Some(spare) if Arc::ptr_eq(&spare, batch) => Some(spare),
+                // For who is next: giving it up costs as much as it saves.
+                other => {
+                    cell.set(other);
+                    None
+                }
+            }
+        });
+        match spare {
+            Ok(Some(spare)) => spare,
             _ => Arc::clone(batch),
         }
     }
@@ -483,6 +494,84 @@ impl Delivery {
     }
 }
 
+/// What became of several records.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How many were acknowledged.
+    pub acknowledged: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// Why the first of those failed.
+    pub first_failure: Option<DeliveryFailure>,
+}
+
+impl Tally {
+    fn fail(&mut self, records: u64, failure: &DeliveryFailure) {
+        self.failed += records;
+        self.first_failure.get_or_insert_with(|| failure.clone());
+    }
+}
+
+/// The outcomes of records that stand side by side in their batch, taken together: for those who want to know of many
+/// records whether they are in the log, and not where.
+impl Delivery {
+    /// Whether the record is the next one after that of `previous`, in the same batch.
+    #[inline]
+    pub fn follows(&self, previous: &Delivery) -> bool {
+        let (Some(batch), Some(other)) = (&self.batch, &previous.batch) else {
+            return false;
+        };
+        Arc::ptr_eq(batch, other) && previous.index.checked_add(1) == Some(self.index)
+    }
+
+    /// What became of this record and of the `before` that stand before it in the batch; `None` until the outcome of all
+    /// of them stands. There may be fewer before it: then it is about those.
+    pub fn tally(&self, before: u32) -> Option<Tally> {
+        let first = self.index.saturating_sub(before);
+        let count = u64::from(self.index - first) + 1;
+        let mut tally = Tally::default();
+        match self.batch().outcome.get()? {
+            Outcome::Acked { .. } => tally.acknowledged = count,
+            Outcome::Failed(failure) => tally.fail(count, failure),
+            Outcome::Rejected { .. } | Outcome::Split(_) => {
+                for index in first..=self.index {
+                    let resolved = self
+                        .batch()
+                        .with_outcome(index, |index, outcome| self.resolve(index, outcome));
+                    match resolved? {
+                        Ok(_) => tally.acknowledged += 1,
+                        Err(failure) => tally.fail(1, &failure),
+                    }
+                }
+            }
+        }
+        Some(tally)
+    }
+
+    /// [`tally`](Delivery::tally), when the outcome of all of them stands.
+    pub fn poll_tally(&mut self, before: u32, cx: &mut Context<'_>) -> Poll<Tally> {
+        loop {
+            if let Some(tally) = self.tally(before) {
+                return Poll::Ready(tally);
+            }
+            let mut indices = self.index.saturating_sub(before)..=self.index;
+            let batch = self.batch();
+            // They resolve together, unless the batch was split.
+            let unresolved = match batch.outcome.get() {
+                None => self.index,
+                Some(_) => indices
+                    .find(|&index| !batch.is_resolved(index))
+                    .unwrap_or(self.index),
+            };
+            // A waker that is left at another index is dropped with the batch's outcome.
+            self.waits |= unresolved == self.index;
+            if self.batch().register(unresolved, cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
 impl Future for Delivery {
     type Output = Result<RecordMetadata, DeliveryFailure>;
 
@@ -530,6 +619,65 @@ mod tests {
 
     fn delivery(batch: &Arc<Completion>, index: u32) -> Delivery {
         Delivery::new(batch, index, 1, -1, 1_000 + i64::from(index))
+    }
+
+    #[test]
+    fn a_tally_is_of_neighbours_and_waits_for_all_of_them() {
+        let batch = batch();
+        let mut last = delivery(&batch, 3);
+        assert!(last.follows(&delivery(&batch, 2)));
+        assert!(!last.follows(&delivery(&batch, 1)) && !last.follows(&delivery(&self::batch(), 2)));
+        assert!(last.tally(1).is_none());
+        assert!(batch.split());
+        let acked = || Outcome::Acked {
+            base_offset: 7,
+            log_append_time_ms: -1,
+        };
+        // The later half first: the wait is for the other one then.
+        assert!(batch.complete_part(2, 2, acked()));
+        let of = |last: &Delivery, before| last.tally(before).map(|tally| (tally.acknowledged, tally.failed));
+        assert_eq!((of(&last, 1), of(&last, 2)), (Some((2, 0)), None));
+        let wakes = Arc::new(CountWakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = &mut Context::from_waker(&waker);
+        assert!(last.poll_tally(2, cx).is_pending());
+        let failure = DeliveryFailure::new(FailureKind::Timeout, Persistence::NotPersisted);
+        assert!(batch.complete_part(0, 2, Outcome::Failed(failure)));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(last.poll_tally(2, cx).is_ready());
+        assert_eq!(
+            (of(&last, 2), of(&last, 3), of(&last, 9)),
+            (Some((2, 1)), Some((2, 2)), Some((2, 2)))
+        );
+        let tally = last.tally(3).expect("all are resolved");
+        assert_eq!(
+            tally.first_failure.map(|failure| failure.kind),
+            Some(FailureKind::Timeout)
+        );
+    }
+
+    #[test]
+    fn a_tally_of_a_batch_that_is_not_split_is_one_outcome() {
+        let check = |outcome: Outcome, expected: (u64, u64)| {
+            let batch = batch();
+            let last = delivery(&batch, 4);
+            assert!(batch.complete(outcome));
+            let tally = last.tally(3).expect("complete");
+            assert_eq!((tally.acknowledged, tally.failed), expected);
+            assert_eq!(tally.first_failure.is_some(), expected.1 > 0);
+        };
+        let failure = || DeliveryFailure::new(FailureKind::Closed, Persistence::NotPersisted);
+        let acked = Outcome::Acked {
+            base_offset: -1,
+            log_append_time_ms: -1,
+        };
+        check(acked, (4, 0));
+        check(Outcome::Failed(failure()), (0, 4));
+        let rejected = Outcome::Rejected {
+            culprits: vec![(2, failure())],
+            others: failure(),
+        };
+        check(rejected, (0, 4));
     }
 
     #[test]

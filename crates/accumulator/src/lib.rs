@@ -59,7 +59,7 @@ mod sync;
 
 pub use accumulator::{Accumulator, AccumulatorConfig, Topic};
 pub use batch::{BatchIdentity, ClosedBatch, SealedBatch, Sealer, SealingBatch, SplitPart};
-pub use delivery::{Delivery, DeliveryFailure, FailureKind, Persistence, RecordMetadata};
+pub use delivery::{Delivery, DeliveryFailure, FailureKind, Persistence, RecordMetadata, Tally};
 pub use flush::{FlushTracker, FlushWait};
 pub use memory::{Account, MemoryPool, MemoryWait, Reservation};
 pub use partition::{AppendError, Appended, CompressionRatio, Inspection, Partition, Record};

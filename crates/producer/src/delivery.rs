@@ -82,6 +82,74 @@ impl Delivery {
     }
 }
 
+/// What became of several records.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Tally {
+    /// How many were acknowledged.
+    pub acknowledged: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// Why the first of those failed.
+    pub first_error: Option<Error>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.acknowledged += other.acknowledged;
+        self.failed += other.failed;
+        if self.first_error.is_none() {
+            self.first_error = other.first_error;
+        }
+    }
+}
+
+impl From<ottla_sender::Tally> for Tally {
+    fn from(tally: ottla_sender::Tally) -> Tally {
+        Tally {
+            acknowledged: tally.acknowledged,
+            failed: tally.failed,
+            first_error: tally.first_failure.map(Error::from),
+        }
+    }
+}
+
+impl From<Result<RecordMetadata, Error>> for Tally {
+    fn from(outcome: Result<RecordMetadata, Error>) -> Tally {
+        Tally {
+            acknowledged: u64::from(outcome.is_ok()),
+            failed: u64::from(outcome.is_err()),
+            first_error: outcome.err(),
+        }
+    }
+}
+
+/// For [`Deliveries`](crate::Deliveries): records that stand side by side in a batch.
+impl Delivery {
+    #[inline]
+    pub(crate) fn follows(&self, previous: &Delivery) -> bool {
+        match (&self.0, &previous.0) {
+            (Source::Batch(delivery), Source::Batch(previous)) => delivery.follows(previous),
+            _ => false,
+        }
+    }
+
+    /// What became of this record and the `before` in front of it, which [follow](Delivery::follows) each other.
+    pub(crate) fn tally(&self, before: u32) -> Option<Tally> {
+        match &self.0 {
+            Source::Batch(delivery) => delivery.tally(before).map(Tally::from),
+            Source::Observed(observed) => observed.slot.outcome().map(Tally::from),
+        }
+    }
+
+    pub(crate) fn poll_tally(&mut self, before: u32, cx: &mut Context<'_>) -> Poll<Tally> {
+        match &mut self.0 {
+            Source::Batch(delivery) => delivery.poll_tally(before, cx).map(Tally::from),
+            Source::Observed(observed) => observed.slot.poll(cx).map(Tally::from),
+        }
+    }
+}
+
 impl Future for Delivery {
     type Output = Result<RecordMetadata, Error>;
 

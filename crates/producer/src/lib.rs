@@ -49,6 +49,7 @@ mod clock;
 mod codec_pool;
 pub mod config;
 mod dead_letters;
+mod deliveries;
 mod delivery;
 mod driver;
 mod error;
@@ -71,7 +72,8 @@ mod typed;
 
 pub use callback::DeliveryHandler;
 pub use dead_letters::{DeadLetterCounts, DeadLetters};
-pub use delivery::Delivery;
+pub use deliveries::Deliveries;
+pub use delivery::{Delivery, Tally};
 pub use error::Error;
 pub use interceptor::{Acknowledgement, Interceptor};
 pub use ottla_metrics::{Kind as MetricKind, Metric, MetricValue};

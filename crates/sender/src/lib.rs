@@ -80,7 +80,7 @@ pub use handle::{Attempt, Closing, Handle, SendRecord, Unsent};
 pub use measure::Timed;
 pub use node::ApiRange;
 pub use ottla_accumulator::{
-    Delivery, DeliveryFailure, FailureKind, FlushWait, Persistence, RecordMetadata, Sealer,
+    Delivery, DeliveryFailure, FailureKind, FlushWait, Persistence, RecordMetadata, Sealer, Tally,
 };
 pub use ottla_transactions::{
     Call, GroupMetadata, GroupOffset, State as TransactionState, TransactionConfig, TransactionError,

@@ -2,7 +2,7 @@
 
 use crate::support::{PARTITIONS, TOPIC, cluster, producer};
 use futures_util::{SinkExt as _, StreamExt as _, stream};
-use ottla::{Producer, Record, blocking};
+use ottla::{Acknowledgement, Deliveries, Interceptor, Producer, Record, blocking};
 use ottla_broker::{Fault, FaultAction, TestCluster};
 use ottla_protocol::{ApiKey, ErrorCode};
 use std::time::Duration;
@@ -108,6 +108,43 @@ async fn what_fails_is_told_and_what_cannot_be_queued_ends_it() {
     sink.send(Record::to(TOPIC).partition(0))
         .await
         .expect("it can be used on");
+}
+
+struct Looks;
+
+impl Interceptor for Looks {
+    fn on_acknowledgement(&self, _: &Acknowledgement<'_>) {}
+}
+
+/// Records of two partitions by turns, of which one is refused: with outcomes by the batch, and by the record.
+#[tokio::test]
+async fn outcomes_of_many_records_are_counted_together() {
+    for observed in [false, true] {
+        let cluster = cluster(1);
+        let refuse = FaultAction::Error(ErrorCode::INVALID_RECORD);
+        cluster.add_fault(Fault::new(refuse).api(ApiKey::PRODUCE).partition(1));
+        let mut builder = Producer::builder()
+            .bootstrap_servers(cluster.bootstrap_servers())
+            .set("batch.size", "500");
+        if observed {
+            builder = builder.interceptor(Looks);
+        }
+        let producer = builder.build().expect("valid");
+        let mut deliveries = Deliveries::new();
+        for number in 0..1_000 {
+            // Runs of ten, so that neighbours are kept together, and others begin anew.
+            let record = Record::to(TOPIC).value("a value").partition(number / 10 % 2);
+            deliveries.push(producer.send(&record).await.expect("queued"));
+        }
+        assert_eq!(deliveries.len(), 1_000);
+        let early = deliveries.take_resolved();
+        let late = deliveries.wait().await;
+        assert!(deliveries.is_empty() && deliveries.take_resolved().acknowledged == 0);
+        let counts = (early.acknowledged + late.acknowledged, early.failed + late.failed);
+        assert_eq!(counts, (500, 500), "observed: {observed}");
+        let error = early.into_result().and(late.into_result()).expect_err("refused");
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD));
+    }
 }
 
 #[test]
