@@ -1,7 +1,9 @@
 //! Instruction counts against committed figures: a gate that the load of the machine cannot move.
 //!
 //! valgrind runs a small program of ours twice for each case, with different numbers of repetitions; the difference of the
-//! counts is what the repetitions took. Another compiler gives other figures, so they stand under its version.
+//! counts is what the repetitions took. Another compiler gives other figures, so they stand under its version. Another
+//! processor does not, as long as it has AVX2: valgrind shows every program the same one, by which the C library and the
+//! checksums choose their code.
 
 use std::collections::BTreeMap;
 use std::fs;
