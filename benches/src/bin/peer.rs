@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ottla::blocking::wait;
-use ottla::{Delivery, Producer, Record, Topic};
+use ottla::{Deliveries, Delivery, Producer, Record, Topic};
 
 #[path = "../../peers/common.rs"]
 mod common;
@@ -120,25 +120,19 @@ impl<'a> Work<'a> {
     }
 
     async fn send(self, count: u64) -> u64 {
-        let mut outstanding: VecDeque<Delivery> = VecDeque::new();
+        let mut deliveries = Deliveries::new();
         let mut failed = 0;
         for number in 0..count {
             match self.producer.send(&self.record(number)).await {
-                Ok(delivery) => outstanding.push_back(delivery),
+                Ok(delivery) => deliveries.push(delivery),
                 Err(_) => failed += 1,
             }
             if number % LOOK_INTERVAL == 0 {
-                while outstanding.front().is_some_and(Delivery::is_resolved) {
-                    let outcome = outstanding.pop_front().and_then(|delivery| delivery.outcome());
-                    failed += u64::from(!matches!(outcome, Some(Ok(_))));
-                }
+                failed += deliveries.take_resolved().failed;
             }
         }
         self.producer.flush().await;
-        for delivery in outstanding {
-            failed += u64::from(delivery.await.is_err());
-        }
-        failed
+        failed + deliveries.wait().await.failed
     }
 
     async fn send_awaited(self, count: u64) -> u64 {

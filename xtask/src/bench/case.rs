@@ -56,6 +56,15 @@ pub(super) enum Target {
     Kafka,
 }
 
+/// How many records each client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Amount {
+    /// All the same number.
+    Same,
+    /// Slow clients fewer, see [`Client::speed`].
+    BySpeed,
+}
+
 /// What the values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Payload {
@@ -114,7 +123,9 @@ pub(super) struct Case {
     pub(super) compression: &'static str,
     pub(super) threads: u64,
     pub(super) mode: Mode,
+    /// How many records: for a second of Ottla's work or more.
     pub(super) count: u64,
+    pub(super) amount: Amount,
     pub(super) metric: Metric,
     pub(super) clients: &'static [Client],
 }
@@ -135,7 +146,8 @@ const PLAIN: Case = Case {
     compression: "none",
     threads: 1,
     mode: Mode::Throughput,
-    count: 5_000_000,
+    count: 10_000_000,
+    amount: Amount::BySpeed,
     metric: Metric::Cpu,
     clients: ALL,
 };
@@ -146,6 +158,7 @@ const JSON: Case = Case {
     size: 1024,
     batch_bytes: 256 << 10,
     count: 700_000,
+    amount: Amount::Same,
     metric: Metric::Rate,
     ..PLAIN
 };
@@ -155,7 +168,7 @@ const LATENCY: Case = Case {
     linger_ms: 0.0,
     batch_bytes: DEFAULT_BATCH_BYTES,
     mode: Mode::Latency,
-    count: 2_000,
+    count: 1_000,
     metric: Metric::Latency,
     clients: &[
         Client::Ottla,
@@ -176,8 +189,8 @@ const SPREAD: Case = Case {
     // Ten thousand of them fit into the buffer.
     batch_bytes: 8 << 10,
     buffer_bytes: 256 << 20,
-    count: 3_000_000,
-    clients: PRODUCERS,
+    count: 5_000_000,
+    clients: &[Client::Ottla, Client::FranzGo, Client::Java],
     ..PLAIN
 };
 
@@ -185,19 +198,15 @@ const SPREAD: Case = Case {
 const SPREAD_DEFAULT: Case = Case {
     linger_ms: DEFAULT_LINGER_MS,
     batch_bytes: DEFAULT_BATCH_BYTES,
-    count: 1_000_000,
+    count: 2_000_000,
+    clients: &[Client::Ottla, Client::FranzGo, Client::Java, Client::RdkafkaBase],
     ..SPREAD
 };
 
 const THREADS: Case = Case {
     pinned: false,
     metric: Metric::Rate,
-    clients: &[
-        Client::Ottla,
-        Client::FranzGo,
-        Client::Java,
-        Client::RdkafkaThreaded,
-    ],
+    clients: &[Client::Ottla, Client::FranzGo, Client::Java],
     ..PLAIN
 };
 
@@ -205,7 +214,16 @@ const KAFKA: Case = Case {
     target: Target::Kafka,
     pinned: false,
     count: 3_000_000,
+    amount: Amount::Same,
     metric: Metric::Rate,
+    // The best of the others, and rskafka beside them.
+    clients: &[
+        Client::Ottla,
+        Client::FranzGo,
+        Client::Java,
+        Client::RdkafkaBase,
+        Client::Rskafka,
+    ],
     ..PLAIN
 };
 
@@ -238,7 +256,7 @@ pub(super) const CASES: &[Case] = &[
         name: "keyed-one-core",
         title: "100 B, keyed, one core",
         keyed: true,
-        count: 4_000_000,
+        count: 6_000_000,
         ..PLAIN
     },
     Case {
@@ -246,7 +264,7 @@ pub(super) const CASES: &[Case] = &[
         title: "1 KiB, 256 KiB batches, one core",
         size: 1024,
         batch_bytes: 256 << 10,
-        count: 1_500_000,
+        count: 3_500_000,
         clients: &[
             Client::Ottla,
             Client::FranzGo,
@@ -264,7 +282,7 @@ pub(super) const CASES: &[Case] = &[
         title: "100 B, 16 KiB batches, linger 5 ms (the defaults), two cores",
         pinned: false,
         batch_bytes: DEFAULT_BATCH_BYTES,
-        count: 4_000_000,
+        count: 6_000_000,
         // rskafka stalls for 40 ms at a time with small requests (Nagle).
         clients: PRODUCERS,
         ..PLAIN
@@ -287,7 +305,7 @@ pub(super) const CASES: &[Case] = &[
         title: "100 B, a future awaited for each record, 10,000 outstanding, one core",
         batch_bytes: DEFAULT_BATCH_BYTES,
         mode: Mode::Await,
-        count: 1_000_000,
+        count: 5_000_000,
         clients: &[
             Client::Ottla,
             Client::FranzGo,
@@ -315,7 +333,8 @@ pub(super) const CASES: &[Case] = &[
         pinned: false,
         partitions: 1,
         batch_bytes: DEFAULT_BATCH_BYTES,
-        count: 60_000,
+        count: 40_000,
+        amount: Amount::Same,
         metric: Metric::Rate,
         clients: PRODUCERS,
         ..PLAIN
@@ -397,7 +416,7 @@ pub(super) const CASES: &[Case] = &[
         title: "100 B, 16 KiB batches, real Kafka",
         batch_bytes: DEFAULT_BATCH_BYTES,
         count: 2_000_000,
-        clients: PRODUCERS,
+        clients: &[Client::Ottla, Client::FranzGo, Client::Java, Client::RdkafkaBase],
         ..KAFKA
     },
     Case {

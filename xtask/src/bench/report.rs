@@ -59,7 +59,9 @@ fn head(run: &Run) -> String {
          - CPU is user and system time of the client's process, between the end of its warm-up and the last \
          acknowledgement. The other end is our in-memory broker as a sink, which validates little and keeps nothing, \
          or a real Kafka 4.3.1 with its log on a tmpfs.\n\
-         - One core: the client has a core to itself, and the sink another. Two cores: both share them.\n",
+         - One core: the client has a core to itself, and the sink another. Two cores: both share them.\n\
+         - Each client works for about a second and is warm before: slow ones get fewer records. Those that are far \
+         behind the best are left out of some cases.\n",
         machine.command,
         machine.cores,
         machine.processor,
@@ -172,13 +174,15 @@ fn settings(run: &Run) -> String {
     text += "\n| case | value | key | batch | linger | codec | threads | partitions | records |\n\
              |---|---|---|---|---|---|---|---|---|\n";
     for case in case::CASES {
-        let records = run.samples.iter().filter(|sample| sample.case == case.name);
-        let Some(records) = records
-            .filter_map(|sample| sample.report.as_ref())
-            .map(|r| r.records)
-            .next()
-        else {
+        let samples = run.samples.iter().filter(|sample| sample.case == case.name);
+        let reports = samples.filter_map(|sample| sample.report.as_ref());
+        let Some(records) = Spread::of(reports.map(|report| report.records as f64)) else {
             continue;
+        };
+        let records = if records.least < records.greatest {
+            format!("{} to {}", records.least, records.greatest)
+        } else {
+            records.least.to_string()
         };
         let key = if case.keyed { "16 B" } else { "-" };
         let _ = writeln!(

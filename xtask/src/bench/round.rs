@@ -11,7 +11,7 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 
-use super::case::{Case, Mode, Target};
+use super::case::{Amount, Case, Mode, Target};
 use super::client::{self, Client, Program};
 use super::payload;
 use super::sample::{Machine, Report, Run, Sample};
@@ -70,7 +70,6 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Run> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let results = folder.join(format!("peers-{}.jsonl", process::id()));
     let mut file = fs::File::create(&results)?;
-    file.write_all(Run::line(&machine)?.as_bytes())?;
     eprintln!("each sample goes to {}", results.display());
     let bench = Bench {
         sink: client::ours("peer_sink")?,
@@ -80,6 +79,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Run> {
         scale: options.scale,
         programs,
     };
+    if wanted(Client::Ottla) {
+        machine.allocations = bench.allocations()?;
+    }
+    file.write_all(Run::line(&machine)?.as_bytes())?;
     let mut run = Run {
         machine,
         samples: Vec::new(),
@@ -156,6 +159,32 @@ impl Bench {
         Ok(samples)
     }
 
+    /// Ottla's allocations for each record, by what is done with its delivery.
+    fn allocations(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        let case = super::case::named("defaults").context("a case that is there")?;
+        let sink = Sink::start(self, case, 0)?;
+        let program = client::ours("peer_allocations")?;
+        let said = project::output(Command::new(program).args([&sink.bootstrap, TOPIC]))?;
+        let number = |line: &str| {
+            let (name, number) = line.split_once(' ')?;
+            Some((name.to_owned(), number.parse().ok()?))
+        };
+        said.lines()
+            .map(|line| number(line).with_context(|| format!("it printed `{line}`")))
+            .collect()
+    }
+
+    /// How many records are measured.
+    fn count(&self, case: &Case, client: Client) -> u64 {
+        let factor = match (case.mode, case.amount) {
+            // So many samples make a percentile; more would only take longer.
+            (Mode::Latency, _) => 1.0,
+            (_, Amount::Same) => self.scale,
+            (_, Amount::BySpeed) => self.scale * client.speed(),
+        };
+        ((case.count as f64 * factor) as u64).max(1)
+    }
+
     /// Runs one client to its end.
     fn client(
         &self,
@@ -165,14 +194,10 @@ impl Bench {
         bootstrap: &str,
         (values, keys): (&Path, Option<&Path>),
     ) -> anyhow::Result<Report> {
-        let count = match case.mode {
-            // So many samples make a percentile; more would only take longer.
-            Mode::Latency => case.count,
-            _ => ((case.count as f64 * self.scale) as u64).max(1),
-        };
+        let count = self.count(case, client);
         let warmup = match client {
             // Its compiler needs a second or two until it has seen enough, however short the run is.
-            Client::Java => case.count,
+            Client::Java => count.max((case.count as f64 * client.speed() / 10.0) as u64),
             _ => count / WARMUP_PART,
         };
         let mut arguments: Vec<OsString> = Vec::new();
