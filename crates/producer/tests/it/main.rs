@@ -19,6 +19,7 @@ mod oauth;
 #[cfg(all(feature = "oauth", feature = "tls"))]
 mod oidc;
 mod proxy;
+mod read_back;
 mod real;
 mod records;
 #[cfg(all(feature = "avro", feature = "schema-registry"))]
