@@ -30,6 +30,14 @@ pub enum Action {
         /// Comes back with the answer.
         request: Request,
     },
+    /// Give all requests that are under way to a node more time: a broker that throttles this client looks at them only when
+    /// that is over.
+    Extend {
+        /// The node.
+        node: i32,
+        /// How much more.
+        by: Duration,
+    },
     /// Compress and checksum a batch, here or on another thread: [`SealJob::run`], then
     /// [`Sender::handle_sealed`](crate::Sender::handle_sealed).
     Seal(SealJob),

@@ -1,6 +1,7 @@
 //! What became of requests.
 
 use super::{InFlight, Sender};
+use crate::Action;
 use crate::partition::Pending;
 use crate::verdict::{advice, proves_not_appended};
 use bytes::Bytes;
@@ -97,10 +98,16 @@ impl Sender {
         Some(request)
     }
 
-    pub(super) fn throttle(&mut self, node: i32, throttle_ms: i32, now: Time) {
+    pub(super) fn throttle(&mut self, id: i32, throttle_ms: i32, now: Time) {
         self.measure_throttle(throttle_ms, now);
-        if let (Ok(ms @ 1..), Some(node)) = (u64::try_from(throttle_ms), self.nodes.get_mut(&node)) {
-            node.throttled_until = node.throttled_until.max(now + Duration::from_millis(ms));
+        if let (Ok(ms @ 1..), Some(node)) = (u64::try_from(throttle_ms), self.nodes.get_mut(&id)) {
+            let by = Duration::from_millis(ms);
+            node.throttled_until = node.throttled_until.max(now + by);
+            // As Java's `InFlightRequests.incrementThrottleTime`: since KIP-219 a broker answers at once, and reads nothing
+            // more of the connection until the time is over.
+            if node.in_flight > 0 {
+                self.actions.push_back(Action::Extend { node: id, by });
+            }
         }
     }
 

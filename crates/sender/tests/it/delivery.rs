@@ -565,16 +565,13 @@ fn a_record_too_large_for_a_request_or_for_the_memory_is_refused_at_once() {
     assert!(delivery.outcome().expect("resolved").is_ok());
 }
 
-#[test]
-fn throttled_brokers_get_nothing_until_then_without_a_spin() {
+/// Answers the oldest Produce request with nothing but a wait.
+fn throttle(world: &mut World, throttle_time_ms: i32) {
     use ottla_protocol::Message;
     use ottla_protocol::messages::ProduceResponse;
-    let mut world = World::with_topic(1, |config, _| config.linger = Duration::ZERO);
-    let _one = world.send_to(0, "one");
-    world.turn();
     let (node, request) = world.next_request(ottla_protocol::ApiKey::PRODUCE);
     let answer = ProduceResponse {
-        throttle_time_ms: 10_000,
+        throttle_time_ms,
         ..ProduceResponse::default()
     };
     let mut writer = ottla_protocol::wire::Writer::default();
@@ -584,6 +581,36 @@ fn throttled_brokers_get_nothing_until_then_without_a_spin() {
         .sender
         .handle_response(node, request.id, writer.into_bytes(), now);
     world.turn();
+}
+
+/// A broker that throttles answers at once and then reads nothing (KIP-219): what it has not read is not late.
+#[test]
+fn what_is_under_way_to_a_throttled_broker_gets_more_time() {
+    // Node 1 leads the partitions 0 and 2, node 2 the other.
+    let mut world = World::with_topic(3, |config, _| config.linger = Duration::ZERO);
+    let _sent: Vec<_> = (0..3)
+        .map(|partition| {
+            let sent = world.send_to(partition, "one");
+            world.turn();
+            sent
+        })
+        .collect();
+    throttle(&mut world, 10_000);
+    assert_eq!(world.extended, [(1, Duration::from_secs(10))]);
+    // Nothing is under way to it any more when its second answer comes.
+    world.extended.clear();
+    world.requests.rotate_left(1);
+    throttle(&mut world, 20_000);
+    assert_eq!(world.extended, []);
+}
+
+#[test]
+fn throttled_brokers_get_nothing_until_then_without_a_spin() {
+    let mut world = World::with_topic(1, |config, _| config.linger = Duration::ZERO);
+    let _one = world.send_to(0, "one");
+    world.turn();
+    let now = world.now();
+    throttle(&mut world, 10_000);
     let turns = world.run_until(now + Duration::from_millis(9_999));
     let produced = |world: &World| {
         world

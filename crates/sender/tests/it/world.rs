@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) connects: Vec<(i32, Address)>,
     /// The nodes whose connections the sender ended.
     pub(crate) disconnects: Vec<i32>,
+    /// The nodes that got more time for what is under way, and how much.
+    pub(crate) extended: Vec<(i32, Duration)>,
     pub(crate) finished: bool,
     sealer: Sealer,
     /// Whether a connection is ready as soon as it is asked for.
@@ -72,6 +74,7 @@ impl World {
             requests,
             connects: Vec::new(),
             disconnects: Vec::new(),
+            extended: Vec::new(),
             finished: false,
             sealer,
             reachable: true,
@@ -134,6 +137,7 @@ impl World {
                     self.sender.handle_sealed(sealed, now);
                     again = true;
                 }
+                Action::Extend { node, by } => self.extended.push((node, by)),
                 Action::Finished => self.finished = true,
                 other => panic!("an action that the tests do not know: {other:?}"),
             }
