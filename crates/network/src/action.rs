@@ -3,7 +3,7 @@
 use crate::sasl::Mechanism;
 use crate::{Endpoint, Segments, TlsFailure};
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::{fmt, io};
 
@@ -39,6 +39,14 @@ pub enum IoAction {
         connection: ConnectionId,
         /// The host to look up; the port goes into the addresses.
         endpoint: Arc<Endpoint>,
+    },
+    /// Find the canonical name of an address, then call [`crate::Network::handle_named`]. It is asked for where an endpoint
+    /// is [by canonical name](Endpoint::by_canonical_name).
+    Name {
+        /// For which attempt.
+        connection: ConnectionId,
+        /// Whose name is wanted.
+        address: IpAddr,
     },
     /// Connect, with everything below Kafka's protocol (TCP, TLS), then call [`crate::Network::handle_connected`] or
     /// [`crate::Network::handle_connect_failed`].
@@ -83,6 +91,7 @@ impl IoAction {
     pub fn connection(&self) -> ConnectionId {
         match self {
             IoAction::Resolve { connection, .. }
+            | IoAction::Name { connection, .. }
             | IoAction::Dial { connection, .. }
             | IoAction::Credentials { connection, .. }
             | IoAction::Write { connection, .. }

@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Endpoint {
     host: String,
     port: u16,
+    by_canonical_name: bool,
 }
 
 impl Endpoint {
@@ -16,7 +17,25 @@ impl Endpoint {
         if host.starts_with('[') && host.ends_with(']') {
             host = host[1..host.len() - 1].to_owned();
         }
-        Endpoint { host, port }
+        Endpoint {
+            host,
+            port,
+            by_canonical_name: false,
+        }
+    }
+
+    /// The same place, whose host may be an alias: each of its addresses is called by its canonical name, and that is what
+    /// TLS verifies and SASL is told (`client.dns.lookup=resolve_canonical_bootstrap_servers_only`).
+    pub fn by_canonical_name(self) -> Endpoint {
+        Endpoint {
+            by_canonical_name: true,
+            ..self
+        }
+    }
+
+    /// Whether it was made so by [`Endpoint::by_canonical_name`].
+    pub fn is_by_canonical_name(&self) -> bool {
+        self.by_canonical_name
     }
 
     /// The name or the address, without brackets.

@@ -148,6 +148,8 @@ pub enum LooksLike {
     LongFrame,
     /// Nothing known.
     Garbage,
+    /// Nothing known, where a broker's first answer should be: what listens there is none.
+    NoBroker,
 }
 
 impl NetworkError {
@@ -197,7 +199,7 @@ impl NetworkError {
             NetworkErrorKind::FrameLength { looks_like, .. } => {
                 matches!(
                     looks_like,
-                    LooksLike::Tls | LooksLike::Http | LooksLike::Ssh | LooksLike::Text
+                    LooksLike::Tls | LooksLike::Http | LooksLike::Ssh | LooksLike::Text | LooksLike::NoBroker
                 )
             }
             _ => false,
@@ -272,7 +274,9 @@ fn hint(kind: &NetworkErrorKind) -> Option<&'static str> {
             LooksLike::Http => "a HTTP server listens there: check the port",
             LooksLike::Ssh => "a SSH server listens there: check the port",
             LooksLike::LongFrame => "raise the limit of the frame's length if the cluster is that big",
-            LooksLike::Text | LooksLike::Garbage => "no Kafka broker listens there: check the port",
+            LooksLike::Text | LooksLike::Garbage | LooksLike::NoBroker => {
+                "no Kafka broker listens there: check the port"
+            }
         },
         _ => return None,
     })
@@ -399,7 +403,7 @@ fn write_frame_length(
             f,
             "an answer of {length} bytes, at most {bytes_max} are taken here"
         ),
-        LooksLike::Garbage => write!(f, "the answer's length would be {length} bytes"),
+        LooksLike::Garbage | LooksLike::NoBroker => write!(f, "the answer's length would be {length} bytes"),
     }
 }
 

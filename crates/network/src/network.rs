@@ -157,6 +157,13 @@ impl Network {
         }
     }
 
+    /// What [`IoAction::Name`] asked for. Without a name the address stands for itself, as in Java.
+    pub fn handle_named(&mut self, connection: ConnectionId, result: Result<String, IoFailure>) {
+        if let Some(node) = attempt_of(&mut self.slots, connection) {
+            node.named(result, &mut self.shared);
+        }
+    }
+
     /// A dial ended well: bytes can be written and read.
     pub fn handle_connected(&mut self, connection: ConnectionId, now: Time) {
         if let Some(node) = attempt_of(&mut self.slots, connection) {

@@ -49,6 +49,8 @@ pub(crate) struct Shared {
 ///      Down ──────────────────────────────────────────► (start) ──► Resolving ──┐
 ///        ▲                                                │                     │
 ///        │                              an address left   └────────► Dialing ◄──┘
+///        │                                                              │     (by way of Naming, for an endpoint
+///        │                                                              │      that is called by its canonical name)
 ///        │                                                              │ connected: ApiVersions is queued
 ///        │                                                              ▼
 ///        │                                                         Negotiating ──┐ UNSUPPORTED_VERSION:
@@ -75,6 +77,8 @@ enum State {
     Waiting { retry_at: Time },
     /// The I/O looks the host up.
     Resolving,
+    /// The I/O looks for the address's canonical name, for an endpoint that is to be called by it.
+    Naming { address: SocketAddr },
     /// The I/O connects.
     Dialing { address: SocketAddr },
     /// Connected; only ApiVersions, asked in `version`, is on the way.
@@ -129,6 +133,8 @@ enum EndedBy {
 pub(crate) struct Node {
     id: i32,
     endpoint: Arc<Endpoint>,
+    /// What the current attempt calls the broker, or the last one did: the endpoint, or its canonical name.
+    called: Arc<Endpoint>,
     /// The current attempt, or the last one.
     connection: ConnectionId,
     state: State,
@@ -150,9 +156,11 @@ pub(crate) struct Node {
 impl Node {
     /// A node without connection. `connection` is the last one that used its slot.
     pub(crate) fn new(id: i32, endpoint: Endpoint, connection: ConnectionId) -> Node {
+        let endpoint = Arc::new(endpoint);
         Node {
             id,
-            endpoint: Arc::new(endpoint),
+            called: Arc::clone(&endpoint),
+            endpoint,
             connection,
             state: State::Down { retry_at: Time::ZERO },
             timers: Timers::new(),
@@ -175,6 +183,7 @@ impl Node {
             }
             // What failed at the old place says nothing about the new one.
             self.endpoint = Arc::new(endpoint);
+            self.called = Arc::clone(&self.endpoint);
             self.addresses = Addresses::default();
             (self.failures, self.setup_failures) = (0, 0);
             self.suspects_sasl = false;
@@ -280,12 +289,22 @@ impl Node {
             Ok(found) => {
                 self.addresses.fill(&found);
                 match self.addresses.next() {
-                    Some(address) => self.dial(address, shared),
+                    Some(address) => self.approach(address, shared),
                     None => self.end(NetworkErrorKind::NoAddress, EndedBy::Io, now, shared),
                 }
             }
             Err(failure) => self.end(NetworkErrorKind::Resolve(failure), EndedBy::Io, now, shared),
         }
+    }
+
+    pub(crate) fn named(&mut self, result: Result<String, IoFailure>, shared: &mut Shared) {
+        let State::Naming { address } = self.state else {
+            return;
+        };
+        // Java's `InetAddress.getCanonicalHostName` gives the address where there is no name.
+        let name = result.unwrap_or_else(|_| address.ip().to_string());
+        self.called = Arc::new(Endpoint::new(name, self.endpoint.port()));
+        self.dial(address, shared);
     }
 
     pub(crate) fn connected(&mut self, now: Time, shared: &mut Shared) {
@@ -318,7 +337,7 @@ impl Node {
         }
         let kind = match &self.state {
             State::Down { .. } | State::Waiting { .. } => return,
-            State::Resolving => NetworkErrorKind::Resolve(failure),
+            State::Resolving | State::Naming { .. } => NetworkErrorKind::Resolve(failure),
             State::Dialing { address } => NetworkErrorKind::Connect {
                 address: *address,
                 failure,
@@ -419,6 +438,7 @@ impl Node {
             State::Down { retry_at } => NodeState::Disconnected { retry_at },
             State::Waiting { .. }
             | State::Resolving
+            | State::Naming { .. }
             | State::Dialing { .. }
             | State::Negotiating { .. }
             | State::Authenticating { .. } => NodeState::Connecting,
@@ -469,8 +489,9 @@ impl Node {
             .setup_timeout
             .delay(self.setup_failures, &mut shared.random);
         self.set_timer(Timer::Setup, now + self.setup_timeout, shared);
+        self.called = Arc::clone(&self.endpoint);
         match self.addresses.next() {
-            Some(address) => self.dial(address, shared),
+            Some(address) => self.approach(address, shared),
             None => {
                 self.state = State::Resolving;
                 let endpoint = Arc::clone(&self.endpoint);
@@ -482,9 +503,21 @@ impl Node {
         }
     }
 
+    /// Dials, or asks first what to call the address.
+    fn approach(&mut self, address: SocketAddr, shared: &mut Shared) {
+        if !self.endpoint.is_by_canonical_name() {
+            return self.dial(address, shared);
+        }
+        self.state = State::Naming { address };
+        shared.actions.push_back(IoAction::Name {
+            connection: self.connection,
+            address: address.ip(),
+        });
+    }
+
     fn dial(&mut self, address: SocketAddr, shared: &mut Shared) {
         self.state = State::Dialing { address };
-        let endpoint = Arc::clone(&self.endpoint);
+        let endpoint = Arc::clone(&self.called);
         shared.actions.push_back(IoAction::Dial {
             connection: self.connection,
             endpoint,
@@ -578,7 +611,7 @@ impl Node {
 
     fn setup_timed_out(&mut self, now: Time, shared: &mut Shared) {
         let (stage, timeout) = match &self.state {
-            State::Resolving => (SetupStage::Resolving, self.setup_timeout),
+            State::Resolving | State::Naming { .. } => (SetupStage::Resolving, self.setup_timeout),
             State::Dialing { .. } => (SetupStage::Dialing, self.setup_timeout),
             State::Negotiating { .. } => (
                 SetupStage::ApiVersions,
@@ -659,7 +692,7 @@ impl Node {
 
     /// Ends the attempt or the connection, whatever the state.
     fn end(&mut self, kind: NetworkErrorKind, ended_by: EndedBy, now: Time, shared: &mut Shared) {
-        let error = NetworkError::new(self.id, Arc::clone(&self.endpoint), kind);
+        let error = NetworkError::new(self.id, Arc::clone(&self.called), kind);
         let state = std::mem::replace(&mut self.state, State::Down { retry_at: now });
         self.timers = Timers::new();
         if matches!(
@@ -690,7 +723,9 @@ impl Node {
         };
         self.state = State::Down { retry_at };
         match state {
-            State::Resolving | State::Dialing { .. } if !error.is_local() => self.count_setup_failure(),
+            State::Resolving | State::Naming { .. } | State::Dialing { .. } if !error.is_local() => {
+                self.count_setup_failure()
+            }
             State::Negotiating { address, .. } | State::Authenticating { address, .. } => {
                 if error.is_timeout() {
                     self.count_setup_failure();

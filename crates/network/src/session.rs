@@ -1,6 +1,6 @@
 //! One connection's requests and answers: headers, correlation, what is written and what is due.
 
-use crate::error::{NetworkErrorKind, SendError};
+use crate::error::{LooksLike, NetworkErrorKind, SendError};
 use crate::frame::FrameReader;
 use crate::{NetworkConfig, OutgoingRequest};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -225,7 +225,9 @@ impl Session {
             _ => config.frame_bytes_max,
         };
         let bytes_min = if oldest.bare { 0 } else { CORRELATION_ID_BYTES };
-        let Some(mut frame) = self.frames.next(input, bytes_min..=bytes_max)? else {
+        let purpose = oldest.purpose;
+        let frame = self.frames.next(input, bytes_min..=bytes_max);
+        let Some(mut frame) = frame.map_err(|kind| first_answer(purpose, kind))? else {
             return Ok(None);
         };
         if !oldest.bare {
@@ -241,7 +243,6 @@ impl Session {
         if oldest.flexible_answer {
             skip_tagged_fields(&mut frame)?;
         }
-        let purpose = oldest.purpose;
         self.outstanding.pop_front();
         self.written_count -= 1;
         Ok(Some((purpose, frame)))
@@ -272,6 +273,17 @@ impl Session {
     pub(crate) fn into_outstanding(self) -> impl Iterator<Item = Outstanding> {
         self.outstanding.into_iter()
     }
+}
+
+/// Garbage in the middle may be an accident of the way there. Where it comes first, no broker listens, and trying again
+/// does not help.
+fn first_answer(purpose: Purpose, mut kind: NetworkErrorKind) -> NetworkErrorKind {
+    if let NetworkErrorKind::FrameLength { looks_like, .. } = &mut kind
+        && (purpose, *looks_like) == (Purpose::ApiVersions, LooksLike::Garbage)
+    {
+        *looks_like = LooksLike::NoBroker;
+    }
+    kind
 }
 
 /// Skips the tagged fields of an answer's header: Kafka has none there yet.

@@ -21,6 +21,8 @@ pub(crate) struct Driver {
     codecs: CodecPool,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    /// Whether bootstrap servers are called by the canonical names of their addresses.
+    canonical_bootstrap_names: bool,
     /// When the last poll ended.
     idle_since: Option<Time>,
     timer: Timer,
@@ -43,10 +45,18 @@ impl Driver {
             codecs,
             clock,
             metrics,
+            canonical_bootstrap_names: false,
             idle_since: None,
             timer: Timer::default(),
             fed: false,
             finished: false,
+        }
+    }
+
+    pub(crate) fn with_canonical_bootstrap_names(self, canonical_bootstrap_names: bool) -> Driver {
+        Driver {
+            canonical_bootstrap_names,
+            ..self
         }
     }
 
@@ -106,11 +116,16 @@ impl Driver {
     fn carry_out(&mut self, action: Action, now: Time) {
         match action {
             Action::Connect { node, address } => {
-                self.network
-                    .connect(node, Endpoint::new(address.host, address.port), now);
+                let mut endpoint = Endpoint::new(address.host, address.port);
+                // Brokers that metadata names have ids from 0 on; what they are called there is their name.
+                if node < 0 && self.canonical_bootstrap_names {
+                    endpoint = endpoint.by_canonical_name();
+                }
+                self.network.connect(node, endpoint, now);
             }
             Action::Disconnect { node } => self.network.disconnect(node, now),
             Action::Send { node, request } => self.send(node, request, now),
+            Action::Extend { node, by } => self.network.extend_deadlines(node, by),
             Action::Seal(job) => {
                 if let Some(sealed) = self.codecs.seal(job) {
                     self.sender.handle_sealed(sealed, now);

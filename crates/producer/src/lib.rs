@@ -68,6 +68,7 @@ mod tls;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 mod transaction;
+pub mod transport;
 mod typed;
 
 pub use callback::DeliveryHandler;

@@ -17,7 +17,7 @@ use crate::sasl::{self, CredentialProvider};
 use crate::{Error, Record, Topic};
 use ottla_accumulator::AccumulatorConfig;
 use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
-use ottla_network::transport::{Connector, NetworkDriver, TcpConnector};
+use ottla_network::transport::{Connector, NetworkDriver, Resolver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
 use ottla_partitioning::Partitioner;
 use ottla_protocol::wire::Uuid;
@@ -80,6 +80,8 @@ impl Producer {
             runtime: None,
             credentials: None,
             partitioner: None,
+            connector: None,
+            resolver: None,
             observers: Observers::default(),
             dead_letters: None,
         }
@@ -304,6 +306,8 @@ pub struct ProducerBuilder {
     runtime: Option<tokio::runtime::Handle>,
     credentials: Option<Arc<dyn CredentialProvider>>,
     partitioner: Option<OwnPartitioner>,
+    connector: Option<Arc<dyn Connector>>,
+    resolver: Option<Arc<dyn Resolver>>,
     observers: Observers,
     dead_letters: Option<DeadLetters>,
 }
@@ -419,6 +423,23 @@ impl ProducerBuilder {
         }
     }
 
+    /// Reaches brokers by `connector` instead of plain TCP: through a tunnel or a proxy, say. TLS, if there is any, goes
+    /// around its streams; `send.buffer.bytes` and `receive.buffer.bytes` are its own affair.
+    pub fn connector(self, connector: Arc<dyn Connector>) -> ProducerBuilder {
+        ProducerBuilder {
+            connector: Some(connector),
+            ..self
+        }
+    }
+
+    /// Looks the names of brokers up by `resolver` instead of the operating system's.
+    pub fn resolver(self, resolver: Arc<dyn Resolver>) -> ProducerBuilder {
+        ProducerBuilder {
+            resolver: Some(resolver),
+            ..self
+        }
+    }
+
     /// Lets an interceptor see each record and its outcome, after those that were given before.
     pub fn interceptor(mut self, interceptor: impl Interceptor) -> ProducerBuilder {
         self.observers.interceptors.push(Arc::new(interceptor));
@@ -472,10 +493,14 @@ impl ProducerBuilder {
         let metrics = Arc::new(Metrics::new(metrics));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
         let network = network.with_metrics(Arc::clone(&metrics));
-        let secured = secured(Arc::new(tcp(&config)), &config)?;
+        let connector = self.connector.unwrap_or_else(|| Arc::new(tcp(&config)));
+        let secured = secured(connector, &config)?;
         let mut network = NetworkDriver::new(network).with_connector(secured.connector);
         if let Some(provider) = provider {
             network = network.with_credentials(provider);
+        }
+        if let Some(resolver) = self.resolver {
+            network = network.with_resolver(resolver);
         }
         let sealer = Sealer::new(config.codec()).map_err(|error| Error::start(error.to_string()))?;
         let codecs = CodecPool::new(config.codec(), sealer);
@@ -491,7 +516,8 @@ impl ProducerBuilder {
             seed,
         );
         let callbacks = Callbacks::new(config.buffer_memory());
-        let driver = Driver::new(sender, network, codecs, clock, metrics);
+        let driver = Driver::new(sender, network, codecs, clock, metrics)
+            .with_canonical_bootstrap_names(config.canonical_bootstrap_names());
         let runtime = start(driver, self.runtime)?;
         Ok(Producer {
             inner: Arc::new(Inner {

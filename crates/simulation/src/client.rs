@@ -141,6 +141,7 @@ impl Client {
                 self.network.disconnect(node, now);
             }
             Action::Send { node, request } => self.send(sender, node, request, now, around)?,
+            Action::Extend { node, by } => self.network.extend_deadlines(node, by),
             Action::Seal(job) => {
                 around.counters.sealed += 1;
                 around.jobs.push(job);

@@ -26,7 +26,7 @@ impl Node {
         shared: &mut Shared,
     ) {
         shared.authentications += 1;
-        let Some(situation) = situation(&self.endpoint, shared) else {
+        let Some(situation) = situation(&self.called, shared) else {
             return;
         };
         match Authentication::begin(&versions, situation) {
@@ -46,7 +46,7 @@ impl Node {
     /// Begins to authenticate again.
     pub(super) fn renew(&mut self, now: Time, shared: &mut Shared) {
         shared.authentications += 1;
-        let Some(situation) = situation(&self.endpoint, shared) else {
+        let Some(situation) = situation(&self.called, shared) else {
             return;
         };
         let State::Ready {
@@ -71,7 +71,7 @@ impl Node {
         if self.told_about_sasl(body, now, shared) {
             return;
         }
-        let Some(situation) = situation(&self.endpoint, shared) else {
+        let Some(situation) = situation(&self.called, shared) else {
             return;
         };
         let authentication = match &mut self.state {
@@ -127,7 +127,7 @@ impl Node {
         let until = now + shared.config.request_timeout;
         shared.actions.push_back(IoAction::Credentials {
             connection: self.connection,
-            endpoint: Arc::clone(&self.endpoint),
+            endpoint: Arc::clone(&self.called),
             mechanism: sasl.mechanism(),
         });
         match &mut self.state {
@@ -180,7 +180,7 @@ impl Node {
     ) {
         // Every authentication has a number, and so a nonce, of its own.
         shared.authentications += 1;
-        let Some(situation) = situation(&self.endpoint, shared) else {
+        let Some(situation) = situation(&self.called, shared) else {
             return;
         };
         let next = match &mut self.state {

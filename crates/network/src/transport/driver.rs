@@ -75,6 +75,7 @@ type Getting = BoxFuture<Result<Credentials, CredentialFailure>>;
 enum Work {
     Nothing,
     Resolving(ConnectionId, BoxFuture<io::Result<Vec<SocketAddr>>>),
+    Naming(ConnectionId, BoxFuture<io::Result<String>>),
     Dialing(ConnectionId, BoxFuture<io::Result<Box<dyn Stream>>>),
     Open(Socket),
 }
@@ -186,6 +187,9 @@ impl NetworkDriver {
                 IoAction::Resolve { connection, endpoint } => {
                     self.slots[slot].work = Work::Resolving(connection, self.resolver.resolve(&endpoint));
                 }
+                IoAction::Name { connection, address } => {
+                    self.slots[slot].work = Work::Naming(connection, self.resolver.canonical_name(address));
+                }
                 IoAction::Dial {
                     connection,
                     endpoint,
@@ -277,6 +281,15 @@ impl NetworkDriver {
                 slot.work = Work::Nothing;
                 self.network
                     .handle_resolved(connection, result.map_err(Into::into), now);
+                false
+            }
+            Work::Naming(connection, lookup) => {
+                let Poll::Ready(result) = lookup.as_mut().poll(cx) else {
+                    return false;
+                };
+                let connection = *connection;
+                slot.work = Work::Nothing;
+                self.network.handle_named(connection, result.map_err(Into::into));
                 false
             }
             Work::Dialing(connection, dial) => {

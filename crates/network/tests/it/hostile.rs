@@ -25,7 +25,14 @@ fn errors_after(bytes: &[u8]) -> [NetworkError; 2] {
 #[test]
 fn impossible_frames_say_what_they_look_like() {
     let check = |bytes: &[u8], expected: LooksLike, words: &str| {
-        for error in errors_after(bytes) {
+        for (error, is_first) in errors_after(bytes).into_iter().zip([true, false]) {
+            // Garbage that comes first is no broker's.
+            let expected = match expected {
+                LooksLike::Garbage if is_first => LooksLike::NoBroker,
+                other => other,
+            };
+            let is_wrong_peer = !matches!(expected, LooksLike::Garbage | LooksLike::LongFrame);
+            assert_eq!(error.is_wrong_peer(), is_wrong_peer, "{error}");
             let NetworkErrorKind::FrameLength { looks_like, .. } = error.kind() else {
                 panic!("{error}")
             };

@@ -1,8 +1,9 @@
 //! Every input in every state, and the ways through the states.
 
 use crate::support::{Hands, METADATA, NODE, PRODUCE, config, frame, home, request, versions_answer};
-use ottla_network::{Endpoint, NetworkErrorKind, NodeState, SendError, SetupStage, TlsFailure};
+use ottla_network::{Endpoint, IoFailure, NetworkErrorKind, NodeState, SendError, SetupStage, TlsFailure};
 use ottla_time::Time;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 type Way = fn() -> Hands;
@@ -601,4 +602,58 @@ fn a_peer_that_is_no_broker_is_told_apart_from_a_broken_one() {
         assert_eq!(error.is_wrong_peer(), expected, "{error}");
         assert!(!error.is_authentication(), "{error}");
     }
+}
+
+#[test]
+fn an_alias_is_called_by_the_canonical_name_of_each_of_its_addresses() {
+    let alias = || home().by_canonical_name();
+    let named = |hands: &mut Hands, name: Result<&str, IoFailure>| {
+        let connection = hands.id();
+        hands.network.handle_named(connection, name.map(str::to_owned));
+        // The actions are collected with the next input.
+        hands.pass(Duration::ZERO);
+    };
+    let mut hands = Hands::new(config());
+    hands.connect_to(alias());
+    hands.resolved(&["10.0.0.1:9092", "10.0.0.2:9092"]);
+    assert_eq!(hands.actions(), ["resolve broker:9092", "name 10.0.0.1"]);
+    named(&mut hands, Ok("one.example"));
+    assert_eq!(hands.actions(), ["dial 10.0.0.1:9092"]);
+    assert_eq!(hands.called, "one.example");
+    hands.failed(IoFailure::new(ErrorKind::ConnectionRefused, "refused"));
+    let error = hands.disconnect_error();
+    assert_eq!(error.endpoint(), &Endpoint::new("one.example", 9092));
+
+    // Without a name the address stands for itself.
+    hands.pass(Duration::from_millis(50));
+    hands.connect_to(alias());
+    assert_eq!(hands.actions(), ["name 10.0.0.2"]);
+    named(&mut hands, Err(IoFailure::new(ErrorKind::NotFound, "no name")));
+    assert_eq!(hands.actions(), ["dial 10.0.0.2:9092"]);
+    assert_eq!(hands.called, "10.0.0.2");
+    hands.connected();
+    hands.write_all();
+    hands.read(versions_answer(0));
+    assert_eq!(hands.events(), ["ready 1"]);
+    // A name that comes late changes nothing, and neither does asking for the same again.
+    named(&mut hands, Ok("late.example"));
+    hands.connect_to(alias());
+    assert_eq!(hands.state(), Some(NodeState::Ready));
+    assert_eq!(hands.actions(), ["write"]);
+    // What is not by its canonical name is another endpoint.
+    hands.connect();
+    assert_eq!(hands.actions(), ["close", "resolve broker:9092"]);
+}
+
+#[test]
+fn a_name_that_never_comes_costs_the_setup_timeout() {
+    let mut hands = Hands::new(config());
+    hands.connect_to(home().by_canonical_name());
+    hands.resolved(&["10.0.0.1:9092"]);
+    hands.pass(Duration::from_secs(10));
+    let error = hands.disconnect_error();
+    let stage = SetupStage::Resolving;
+    let timeout = Duration::from_secs(10);
+    assert_eq!(error.kind(), &NetworkErrorKind::SetupTimeout { stage, timeout });
+    assert_eq!(hands.actions(), ["resolve broker:9092", "name 10.0.0.1", "close"]);
 }

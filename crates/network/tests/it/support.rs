@@ -78,6 +78,8 @@ pub(crate) struct Hands {
     pub(crate) connection: Option<ConnectionId>,
     /// What is to be written, all requests together.
     pub(crate) outgoing: Vec<u8>,
+    /// The host's name at the last dial.
+    pub(crate) called: String,
     actions: Vec<String>,
     events: Vec<NetworkEvent>,
 }
@@ -89,6 +91,7 @@ impl Hands {
             now: Time::from_millis(1_000),
             connection: None,
             outgoing: Vec::new(),
+            called: String::new(),
             actions: Vec::new(),
             events: Vec::new(),
         }
@@ -270,7 +273,13 @@ impl Hands {
             self.connection = Some(action.connection());
             self.actions.push(match action {
                 IoAction::Resolve { endpoint, .. } => format!("resolve {endpoint}"),
-                IoAction::Dial { address, .. } => format!("dial {address}"),
+                IoAction::Name { address, .. } => format!("name {address}"),
+                IoAction::Dial {
+                    endpoint, address, ..
+                } => {
+                    self.called = endpoint.host().to_owned();
+                    format!("dial {address}")
+                }
                 IoAction::Write { header, body, .. } => {
                     self.outgoing.extend_from_slice(&header);
                     self.outgoing.extend(body.to_vec());

@@ -48,7 +48,7 @@ const TESTS: &[(&str, &[&str])] = &[
     ("batch.size", &[LAYERS, "delivery a_full_batch_is_sent_at_once"]),
     ("bootstrap.servers", &[LAYERS, "metadata every_bootstrap_down_then_up_recovers"]),
     ("buffer.memory", &[LAYERS, "delivery memory_exhausted_for_max_block_is_a_typed_error_and_nothing_is_queued"]),
-    ("client.dns.lookup", &["states the_first_of_several_addresses_refuses_and_the_next_is_tried"]),
+    ("client.dns.lookup", &["states the_first_of_several_addresses_refuses_and_the_next_is_tried", "states an_alias_is_called_by_the_canonical_name_of_each_of_its_addresses", "redirect an_alias_is_verified_by_its_canonical_name"]),
     ("client.id", &[LAYERS, "states api_versions_goes_first_and_alone"]),
     ("compression.gzip.level", &["config levels_are_the_codecs", "settings levels_of_compression_change_what_is_sent"]),
     ("compression.lz4.level", &["config levels_are_the_codecs", "settings levels_of_compression_change_what_is_sent"]),

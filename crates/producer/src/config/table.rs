@@ -63,9 +63,10 @@ pub static DEFINITIONS: &[Definition] = &[
         "Bytes of records that may wait for the brokers. When they are used up, `send` waits for at most \
          `max.block.ms`."),
     key("client.dns.lookup", String, Is("use_all_dns_ips"), Medium,
-        OneOf(&["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"]), Partly(&["use_all_dns_ips"]),
-        "How names of brokers become addresses: each address of a name in turn, or the canonical names of the \
-         bootstrap servers."),
+        OneOf(&["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"]), Used,
+        "How names of brokers become addresses. `use_all_dns_ips`: each address of a name in turn. With \
+         `resolve_canonical_bootstrap_servers_only` each address of a bootstrap server is also called by its canonical \
+         name, which TLS then verifies; use it where the servers have an alias that no certificate names."),
     key("client.id", String, Is(""), Medium, Any, Used,
         "The name by which brokers know this client in logs and quotas. Without it: `producer-N`, counted for each \
          process; an empty one stays empty."),

@@ -76,6 +76,10 @@ config! {
     buffer_memory: u64 = |settings| settings.integer("buffer.memory").max(0).cast_unsigned();
     /// The codec of the batches and its level (`compression.type`, `compression.<codec>.level`).
     codec: Codec = codec;
+    /// Whether bootstrap servers are called by the canonical names of their addresses (`client.dns.lookup`).
+    canonical_bootstrap_names: bool = |settings| {
+        settings.text("client.dns.lookup") == Some("resolve_canonical_bootstrap_servers_only")
+    };
     /// How long a connection may be idle (`connections.max.idle.ms`); `None` for ever.
     connections_max_idle: Option<Duration> = |settings| match settings.integer("connections.max.idle.ms") {
         ..0 => None,

@@ -24,6 +24,8 @@ mod real;
 mod records;
 #[cfg(all(feature = "avro", feature = "schema-registry"))]
 mod registry;
+#[cfg(feature = "tls")]
+mod redirect;
 mod sasl;
 mod settings;
 mod shapes;

@@ -205,8 +205,29 @@ impl Certificates {
         assert!(output.status.success(), "openssl {arguments}: {said}");
     }
 
+    /// A certificate of the authority for this name, with `.key` and `.crt`.
+    pub(crate) fn issue(&self, name: &str) {
+        let new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        self.write(
+            &format!("{name}.extensions"),
+            &format!("basicConstraints=CA:FALSE\nsubjectAltName=DNS:{name}\n"),
+        );
+        self.openssl(&format!(
+            "req -new {new} -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -out {name}.crt -CA ca.crt -CAkey ca.key -CAcreateserial -days 3 -extfile \
+             {name}.extensions"
+        ));
+    }
+
     /// TLS for the server, which wants certificates of its clients or none.
     pub(crate) fn acceptor(&self, wants_certificates: bool) -> TlsAcceptor {
+        self.acceptor_of("server", wants_certificates)
+    }
+
+    /// TLS with the certificate of this name.
+    pub(crate) fn acceptor_of(&self, name: &str, wants_certificates: bool) -> TlsAcceptor {
         let chain = |name: &str| -> Vec<CertificateDer<'static>> {
             let found = CertificateDer::pem_file_iter(self.path(name)).expect("PEM");
             found
@@ -225,8 +246,8 @@ impl Certificates {
         } else {
             builder.with_no_client_auth()
         };
-        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).expect("a key");
-        let config = builder.with_single_cert(chain("server.crt"), key);
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).expect("a key");
+        let config = builder.with_single_cert(chain(&format!("{name}.crt")), key);
         TlsAcceptor::from(Arc::new(config.expect("a certificate")))
     }
 }
