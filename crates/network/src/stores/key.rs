@@ -5,6 +5,8 @@ use crate::der::{Der, OBJECT_IDENTIFIER, OCTET_STRING};
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::Kdf;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
@@ -13,8 +15,12 @@ use zeroize::Zeroizing;
 const PBE_SHA1_3DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01, 0x03];
 /// 1.2.840.113549.1.5.13.
 const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d];
-/// More rounds than anybody uses; each costs a hash.
-const ITERATIONS_MAX: u32 = 10_000_000;
+/// More rounds than anybody uses; each costs a hash. Java refuses more, too (`PKCS12KeyStore`).
+const ITERATIONS_MAX: u32 = 5_000_000;
+/// What scrypt may take: sixteen times what OpenSSL asks for.
+const SCRYPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How often scrypt may take it.
+const SCRYPT_PARALLEL_MAX: u16 = 16;
 
 /// A key as PKCS#8 has it.
 pub(super) fn from_pkcs8(der: &[u8]) -> Result<PrivateKeyDer<'static>, StoreError> {
@@ -44,6 +50,9 @@ pub(super) fn decrypt(der: &[u8], password: &str) -> Result<PrivateKeyDer<'stati
         }
         Some(PBES2) => {
             let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| unsupported())?;
+            if !is_affordable(&encrypted.encryption_algorithm) {
+                return Err(MALFORMED);
+            }
             // Its error does not say whether the password or the algorithm is to blame; the padding almost always shows
             // a wrong password.
             let plain = encrypted
@@ -52,6 +61,27 @@ pub(super) fn decrypt(der: &[u8], password: &str) -> Result<PrivateKeyDer<'stati
             from_pkcs8(plain.as_bytes()).map_err(|_| StoreError::WrongKeyPassword)
         }
         _ => Err(unsupported()),
+    }
+}
+
+/// Whether deriving the key ends in some seconds, and within some memory. The library believes what the file says.
+fn is_affordable(scheme: &EncryptionScheme) -> bool {
+    match scheme {
+        EncryptionScheme::Pbes2(parameters) => match &parameters.kdf {
+            Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count <= ITERATIONS_MAX,
+            Kdf::Scrypt(scrypt) => {
+                let bytes = scrypt
+                    .cost_parameter
+                    .checked_mul(128 * u64::from(scrypt.block_size));
+                // A cost of 0 would make it panic.
+                scrypt.cost_parameter.is_power_of_two()
+                    && bytes.is_some_and(|bytes| bytes <= SCRYPT_BYTES_MAX)
+                    && scrypt.parallelization <= SCRYPT_PARALLEL_MAX
+            }
+            _ => false,
+        },
+        EncryptionScheme::Pbes1(_) => false,
+        _ => false,
     }
 }
 
