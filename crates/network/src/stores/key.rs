@@ -80,7 +80,6 @@ fn is_affordable(scheme: &EncryptionScheme) -> bool {
             }
             _ => false,
         },
-        EncryptionScheme::Pbes1(_) => false,
         _ => false,
     }
 }

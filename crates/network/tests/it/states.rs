@@ -593,7 +593,9 @@ fn a_peer_that_is_no_broker_is_told_apart_from_a_broken_one() {
     for (answer, expected) in [
         (&b"\x15\x03\x03\0\x02"[..], true),
         (b"HTTP/1.1", true),
-        (b"\0\0\0\0", false),
+        (b"\0\0\0\0", true),
+        // One that says too much may be a broker all the same.
+        (b"\0\x01\0\x01", false),
     ] {
         let mut hands = Hands::negotiating(config());
         hands.write_all();

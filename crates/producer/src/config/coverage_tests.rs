@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("providers", "crates/producer/src/config/providers.rs"),
     ("rebootstrap", "crates/sender/tests/it/rebootstrap.rs"),
     ("records", "crates/producer/tests/it/records.rs"),
+    ("redirect", "crates/producer/tests/it/redirect.rs"),
     ("sasl", "crates/producer/src/config/sasl_tests.rs"),
     ("serializers", "crates/producer/src/config/serializers.rs"),
     ("settings", "crates/producer/tests/it/settings.rs"),
