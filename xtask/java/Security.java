@@ -10,13 +10,16 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.security.token.delegation.DelegationToken;
 import org.apache.kafka.common.utils.Exit;
+import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.tools.ConsoleProducer;
 
 /**
  * Kafka's console producer, once for each case of `cargo xtask security`, in one virtual machine.
  *
- * Arguments: plain bootstrap address, topic (which it creates). Reads `NAME TAB BOOTSTRAP TAB FILE TAB MAX_BLOCK_MS`, one
+ * Arguments: plain bootstrap address, topic (which it creates), a client's file with SASL, by which it gets a delegation
+ * token. Prints `TOKEN TAB ID TAB HMAC`. Then reads `NAME TAB BOOTSTRAP TAB FILE TAB MAX_BLOCK_MS`, one
  * case in a line; sends the value `java NAME` with that file as `--command-config`, and prints
  * `NAME TAB EXIT TAB MILLISECONDS TAB SAID`.
  */
@@ -36,6 +39,14 @@ public final class Security {
     public static void main(String[] arguments) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", arguments[0]))) {
             admin.createTopics(List.of(new NewTopic(arguments[1], 1, (short) 1))).all().get();
+        }
+        try (Admin admin = Admin.create(Utils.loadProps(arguments[2]))) {
+            DelegationToken token = admin.createDelegationToken().delegationToken().get();
+            // Not before the broker knows it, too.
+            while (!admin.describeDelegationToken().delegationTokens().get().contains(token)) {
+                Thread.sleep(10);
+            }
+            System.out.println("TOKEN\t" + token.tokenInfo().tokenId() + "\t" + token.hmacAsBase64String());
         }
         BufferedReader cases = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         PrintStream out = System.out;

@@ -18,7 +18,10 @@ pub(crate) const DEFAULT_VERSION: &str = "4.3.1";
 /// What Maven is asked for, with the version as a property.
 const POM: &str = include_str!("../poms/kafka/pom.xml");
 
-/// A copy of [`POM`] beside the jars says that they are whole, and of which pom.
+/// The same for versions before 2.4.
+const OLD_POM: &str = include_str!("../poms/kafka-before-2.4/pom.xml");
+
+/// A copy of the pom beside the jars says that they are whole, and of which pom.
 const MARKER: &str = "complete.xml";
 
 /// The logger of brokers, kept out of the folder that tools use (theirs is slf4j-nop, and there may be only one).
@@ -120,30 +123,36 @@ pub(crate) fn library(version: &str) -> anyhow::Result<Library> {
     }
     let all = project::cache().join("kafka");
     let folder = all.join(version);
-    if is_complete(&folder) {
+    let pom = pom(version);
+    if is_complete(&folder, pom) {
         return Ok(Library::in_folder(&folder, version));
     }
     // Several commands may find the jars missing at once: each fetches into a folder of its own, the first one's stays.
     let fetched = all.join(format!(".{version}.{}", process::id()));
     remove(&fetched)?;
-    let result = fetch(version, &fetched).and_then(|()| put_in_place(&fetched, &folder));
+    let result = fetch(version, pom, &fetched).and_then(|()| put_in_place(&fetched, &folder, pom));
     remove(&fetched)?;
     result.with_context(|| format!("cannot fetch Kafka {version}"))?;
     Ok(Library::in_folder(&folder, version))
 }
 
-fn is_complete(folder: &Path) -> bool {
-    fs::read_to_string(folder.join(MARKER)).is_ok_and(|pom| pom == POM)
+/// What Maven is asked for `version`.
+fn pom(version: &str) -> &'static str {
+    if release(version) < (2, 4) { OLD_POM } else { POM }
+}
+
+fn is_complete(folder: &Path, pom: &str) -> bool {
+    fs::read_to_string(folder.join(MARKER)).is_ok_and(|marker| marker == pom)
 }
 
 /// Fetches the jars of `version` into `folder`, and marks it as complete.
-fn fetch(version: &str, folder: &Path) -> anyhow::Result<()> {
+fn fetch(version: &str, pom: &str, folder: &Path) -> anyhow::Result<()> {
     require_maven()?;
     eprintln!("fetching the jars of Kafka {version}");
     let (lib, logging) = (folder.join("lib"), folder.join("logging"));
     fs::create_dir_all(&lib).with_context(|| format!("cannot create {}", lib.display()))?;
     fs::create_dir_all(&logging)?;
-    fs::write(folder.join("pom.xml"), POM)?;
+    fs::write(folder.join("pom.xml"), pom)?;
     run_maven(
         Command::new("mvn")
             .args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"])
@@ -157,7 +166,7 @@ fn fetch(version: &str, folder: &Path) -> anyhow::Result<()> {
         }
     }
     Library::in_folder(folder, version).jar("kafka-clients")?;
-    fs::write(folder.join(MARKER), POM)?;
+    fs::write(folder.join(MARKER), pom)?;
     Ok(())
 }
 
@@ -197,14 +206,14 @@ fn run_maven(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// Gives `fetched` its final name, unless another process was faster.
-fn put_in_place(fetched: &Path, folder: &Path) -> anyhow::Result<()> {
-    if is_complete(folder) {
+fn put_in_place(fetched: &Path, folder: &Path, pom: &str) -> anyhow::Result<()> {
+    if is_complete(folder, pom) {
         return Ok(());
     }
     // What another pom left there. Who still runs from it keeps its open jars.
     remove(folder)?;
     match fs::rename(fetched, folder) {
-        Err(_) if is_complete(folder) => Ok(()),
+        Err(_) if is_complete(folder, pom) => Ok(()),
         result => result.with_context(|| format!("cannot write {}", folder.display())),
     }
 }
@@ -253,11 +262,12 @@ mod tests {
     fn only_a_folder_of_this_pom_is_complete() {
         let folder = std::env::temp_dir().join(format!("ottla-maven-{}", process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        assert!(!is_complete(&folder));
+        assert!(!is_complete(&folder, POM));
         fs::write(folder.join(MARKER), "<project/>").expect("a marker");
-        assert!(!is_complete(&folder));
+        assert!(!is_complete(&folder, POM));
         fs::write(folder.join(MARKER), POM).expect("a marker");
-        assert!(is_complete(&folder));
+        assert!(is_complete(&folder, POM));
+        assert!(!is_complete(&folder, OLD_POM));
         remove(&folder).expect("removed");
     }
 }

@@ -119,6 +119,8 @@ impl Node {
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
             ])
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+            // An old ZooKeeper would manage log4j, of which reload4j has not all.
+            .arg("-Dzookeeper.jmx.log4j.disable=true")
             // Where a broker may read the keys of issuers: 4.0 asks for the address, 4.1 for the file as well.
             .args(["urls", "files"].map(|what| {
                 let keys = self.folder.with_file_name("issuer").join(issuer::JWKS);

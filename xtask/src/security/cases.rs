@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::Token;
+
 /// The forms in which a client can have its certificates.
 const FORMS: [&str; 4] = ["jks", "pkcs12", "pem", "inline"];
 
@@ -30,7 +32,8 @@ pub(super) struct Case {
     file: String,
     /// The cluster's file whose listener is used.
     listener: String,
-    /// What is set instead, and what is not set at all; `{stores}` is the folder of stores.
+    /// What is set instead, and what is not set at all; `{stores}` is the folder of stores, `{token}` and `{hmac}` are the
+    /// parts of a delegation token.
     changes: Vec<(&'static str, Option<String>)>,
     pub(super) expected: Expected,
 }
@@ -62,7 +65,13 @@ impl Case {
     }
 
     /// Writes the case's own `producer.properties`, and returns the address in it.
-    pub(super) fn write(&self, clients: &Path, stores: &Path, to: &Path) -> anyhow::Result<String> {
+    pub(super) fn write(
+        &self,
+        clients: &Path,
+        stores: &Path,
+        token: &Token,
+        to: &Path,
+    ) -> anyhow::Result<String> {
         let read = |file: &str| {
             let path = clients.join(format!("{file}.properties"));
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -82,7 +91,10 @@ impl Case {
         }
         for (key, value) in &self.changes {
             if let Some(value) = value {
-                let value = value.replace("{stores}", &stores.to_string_lossy());
+                let value = value
+                    .replace("{stores}", &stores.to_string_lossy())
+                    .replace("{token}", &token.id)
+                    .replace("{hmac}", &token.hmac);
                 text.push_str(&format!("{key}={}\n", value.replace('\\', "\\\\")));
             }
         }
@@ -145,6 +157,10 @@ pub(super) fn odd() -> Vec<Case> {
         Case::new("old-pkcs12", "mtls-pkcs12", Both).set("ssl.keystore.location", "{stores}/client-old.p12"),
         Case::new("pkcs12-that-says-jks", "ssl-pkcs12", Both).set("ssl.truststore.type", "JKS"),
         Case::new("jks-that-says-pkcs12", "ssl-jks", Both).set("ssl.truststore.type", "PKCS12"),
+        Case::new("delegation-token-256", "sasl-plaintext-scram-sha-256", Both)
+            .set("sasl.jaas.config", token_jaas(" tokenauth=true")),
+        Case::new("delegation-token-512", "sasl-ssl-scram-sha-512-pem", Both)
+            .set("sasl.jaas.config", token_jaas(" tokenauth=\"true\"")),
         Case::new(
             "newer-encrypted-key",
             "mtls-pem",
@@ -152,6 +168,14 @@ pub(super) fn odd() -> Vec<Case> {
         )
         .set("ssl.keystore.location", "{stores}/client-pbes2.pem"),
     ]
+}
+
+/// The entry of a client that has a delegation token.
+fn token_jaas(options: &str) -> String {
+    format!(
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"{{token}}\" \
+         password=\"{{hmac}}\"{options};"
+    )
 }
 
 /// What has to be refused, by both, with one line that says what is wrong.
@@ -191,6 +215,12 @@ fn refused_passwords() -> Vec<Case> {
         .set("sasl.jaas.config", jaas(SCRAM, "alice", "wrong")),
         Case::new("unknown-user", scram, Neither("invalid credentials"))
             .set("sasl.jaas.config", jaas(SCRAM, "nobody", "alice-secret")),
+        Case::new(
+            "delegation-token-as-a-user",
+            "sasl-plaintext-scram-sha-512",
+            Neither("invalid credentials"),
+        )
+        .set("sasl.jaas.config", token_jaas("")),
         Case::new(
             "token-without-subject",
             "sasl-plaintext-oauthbearer",

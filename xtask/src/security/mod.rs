@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,15 +126,16 @@ fn check(cluster: &Cluster, program: &Program, cases: &[Case], verbose: bool) ->
     let folder = clients.with_file_name("cases");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let file = |case: &Case| folder.join(format!("{}.properties", case.name));
+    let mut java = Java::start(cluster, &clients)?;
+    let token = java.token()?;
     let mut ways = Vec::with_capacity(cases.len());
     for case in cases {
         ways.push((
             case.name.as_str(),
-            case.write(&clients, &stores, &file(case))?,
+            case.write(&clients, &stores, &token, &file(case))?,
             file(case),
         ));
     }
-    let mut java = Java::start(cluster)?;
     let lines: String = cases
         .iter()
         .zip(&ways)
@@ -281,19 +282,29 @@ fn ours(program: &Program, name: &str, address: &str, file: &Path) -> anyhow::Re
 #[derive(Debug)]
 struct Java {
     child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+/// A delegation token: its id, and its HMAC in Base64.
+struct Token {
+    id: String,
+    hmac: String,
 }
 
 impl Java {
-    fn start(cluster: &Cluster) -> anyhow::Result<Self> {
+    fn start(cluster: &Cluster, clients: &Path) -> anyhow::Result<Self> {
         let source = project::root().join("xtask/java/Security.java");
         let mut command: Command = java::tool(cluster.library(), &source.to_string_lossy());
-        let child = command
+        let mut child = command
             .args([&cluster.bootstrap(), TOPIC])
+            .arg(clients.join("sasl-plaintext-scram-sha-256.properties"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot run `java`")?;
-        let mut java = Self { child };
+        let output = child.stdout.take().context("a pipe that was just asked for")?;
+        let output = BufReader::new(output);
+        let mut java = Self { child, output };
         java.wait_for_topic(cluster)?;
         Ok(java)
     }
@@ -314,6 +325,21 @@ impl Java {
         Ok(())
     }
 
+    /// What it got from the cluster, which is the first that it prints.
+    fn token(&mut self) -> anyhow::Result<Token> {
+        let mut line = String::new();
+        self.output
+            .read_line(&mut line)
+            .context("cannot read what Java prints")?;
+        match line.trim_end().split('\t').collect::<Vec<_>>()[..] {
+            ["TOKEN", id, hmac] => Ok(Token {
+                id: id.to_owned(),
+                hmac: hmac.to_owned(),
+            }),
+            _ => bail!("Security.java got no delegation token"),
+        }
+    }
+
     /// Hands over all cases.
     fn tell(&mut self, lines: &str) -> anyhow::Result<()> {
         let mut stdin = self
@@ -326,13 +352,8 @@ impl Java {
     }
 
     fn outcomes(&mut self) -> anyhow::Result<BTreeMap<String, Outcome>> {
-        let output = self
-            .child
-            .stdout
-            .take()
-            .context("a pipe that was just asked for")?;
         let mut outcomes = BTreeMap::new();
-        for line in BufReader::new(output).lines() {
+        for line in self.output.by_ref().lines() {
             let line = line.context("cannot read what Java prints")?;
             let mut parts = line.splitn(4, '\t');
             let mut next = || parts.next().context("a part of the line");
