@@ -17,10 +17,13 @@ pub mod codec_roundtrip;
 pub mod configuration;
 pub mod decompress;
 pub mod frames;
+pub mod hostile_broker;
 pub mod jaas;
 pub mod json_schema;
 mod memory;
 pub mod messages;
+pub mod negotiation;
+pub mod oauth;
 pub mod partitioning;
 pub mod protobuf;
 pub mod records;
@@ -28,6 +31,7 @@ pub mod registry;
 pub mod sasl;
 pub mod sender;
 pub mod session;
+pub mod stores;
 pub mod transactions;
 pub mod wire;
 
@@ -37,7 +41,7 @@ pub use memory::within;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 26] = [
     ("accumulator", accumulator::run),
     ("avro", avro::run),
     ("batch_build", batch_build::run),
@@ -48,9 +52,12 @@ pub const TARGETS: [Target; 22] = [
     ("configuration", configuration::run),
     ("decompress", decompress::run),
     ("frames", frames::run),
+    ("hostile_broker", hostile_broker::run),
     ("jaas", jaas::run),
     ("json_schema", json_schema::run),
     ("messages", messages::run),
+    ("negotiation", negotiation::run),
+    ("oauth", oauth::run),
     ("partitioning", partitioning::run),
     ("protobuf", protobuf::run),
     ("records", records::run),
@@ -58,6 +65,7 @@ pub const TARGETS: [Target; 22] = [
     ("sasl", sasl::run),
     ("sender", sender::run),
     ("session", session::run),
+    ("stores", stores::run),
     ("transactions", transactions::run),
     ("wire", wire::run),
 ];
