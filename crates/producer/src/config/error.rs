@@ -101,7 +101,7 @@ impl ConfigError {
     }
 
     /// The same without the place: for settings that stand inside another one.
-    #[cfg(feature = "oauth")]
+    #[cfg(all(feature = "oauth", feature = "tls-no-provider"))]
     pub(super) fn without_origin(mut self) -> ConfigError {
         self.0.origin = None;
         self

@@ -82,6 +82,10 @@ pub(crate) enum Assertion {
 pub(crate) struct MadeAssertion {
     pub(crate) algorithm: String,
     pub(crate) key_file: PathBuf,
+    #[cfg_attr(
+        not(feature = "tls-no-provider"),
+        allow(dead_code, reason = "keys are opened by the code that reads TLS's")
+    )]
     pub(crate) passphrase: Option<Password>,
     pub(crate) template_file: Option<PathBuf>,
     /// `aud`, `iss` and `sub`, as far as they are set.
