@@ -22,10 +22,10 @@ mod proxy;
 mod read_back;
 mod real;
 mod records;
-#[cfg(all(feature = "avro", feature = "schema-registry"))]
-mod registry;
 #[cfg(feature = "tls")]
 mod redirect;
+#[cfg(all(feature = "avro", feature = "schema-registry"))]
+mod registry;
 mod sasl;
 mod settings;
 mod shapes;
