@@ -23,6 +23,22 @@ impl Cluster {
         Ok(())
     }
 
+    /// Ends an open transaction as its timeout does, whatever its `transaction.timeout.ms`. False if none is open.
+    ///
+    /// # Errors
+    ///
+    /// An id that the cluster has not got.
+    pub fn time_out_transaction(&mut self, id: &str) -> Result<bool, Unknown> {
+        self.transactions
+            .find(id)
+            .ok_or_else(|| Unknown::transaction(id))?;
+        let open = self.transactions.time_out_one(id);
+        if open {
+            self.transaction_decided(id);
+        }
+        Ok(open)
+    }
+
     /// Sets the epoch of a transactional id's producer, so that a test gets to where epochs are used up.
     ///
     /// # Errors

@@ -205,16 +205,23 @@ impl Transactions {
                 break;
             }
             self.deadlines.pop_first();
-            if self
-                .by_id
-                .get(&id)
-                .is_some_and(|transaction| transaction.state == State::Ongoing)
-            {
-                self.fence(&id);
+            if self.time_out_one(&id) {
                 timed_out.push(id);
             }
         }
         timed_out
+    }
+
+    /// Fences and aborts this transaction if it is open; its markers are to be written.
+    pub(crate) fn time_out_one(&mut self, id: &str) -> bool {
+        let open = self
+            .by_id
+            .get(id)
+            .is_some_and(|transaction| transaction.state == State::Ongoing);
+        if open {
+            self.fence(id);
+        }
+        open
     }
 
     /// One participant has its marker; true when it was the last, and the transaction is complete.

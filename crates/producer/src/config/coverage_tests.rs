@@ -133,7 +133,7 @@ const TESTS: &[(&str, &[&str])] = &[
     ("ssl.truststore.location", &["tls-keys stores_in_files", "doors matrix"]),
     ("ssl.truststore.password", &["tls-keys stores_in_files", "doors matrix"]),
     ("ssl.truststore.type", &["tls-keys stores_in_files", "doors matrix"]),
-    ("transaction.timeout.ms", &[LAYERS, "transactions a_transaction_that_times_out_is_aborted_and_the_producer_goes_on"]),
+    ("transaction.timeout.ms", &[LAYERS, "transactions a_transaction_that_is_open_for_longer_than_its_timeout_is_aborted"]),
     ("transactional.id", &[LAYERS, "transactions what_is_committed_is_seen_and_what_is_aborted_is_not"]),
     ("value.serializer", &["configured each_plain_class_takes_what_it_is_for", "configured avro_by_class_name_against_a_registry_in_the_process"]),
 ];
