@@ -5,8 +5,9 @@ use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use std::fmt;
 
 /// Who writes: for the broker, two batches of the same identity and sequence are the same batch.
+///
+/// Exhaustive, for whoever drives [`Sequences`](crate::Sequences) makes one; a batch's header has no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ProducerIdentity {
     /// Given by the cluster.
     pub producer_id: i64,
