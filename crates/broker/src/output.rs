@@ -32,7 +32,7 @@ pub enum Output {
         /// Without sending what still waits to be written, as when a broker dies.
         at_once: bool,
     },
-    /// A connection that was not [read](Cluster::is_reading) is to be read again.
+    /// A connection that was not [read](crate::Cluster::is_reading) is to be read again.
     Resume {
         /// Which.
         connection: ConnectionId,
