@@ -70,6 +70,10 @@ impl Sender {
         for slot in std::mem::take(&mut self.transaction.waiting) {
             self.evaluate(slot, now);
         }
+        // First whether the transaction is to end, and only then whether a batch is incomplete: no record comes in once it
+        // is to end, so what is found complete then stays so. In the other order another thread can begin, queue and
+        // commit in between, and its commit would find nothing that had to be sent.
+        let ends = transactions.lock().wants_drain();
         let mut incomplete = self.tell_failures(&transactions);
         let mut manager = transactions.lock();
         if self.closing.is_some() && matches!(manager.state(), State::Open | State::MustAbort) {
@@ -77,7 +81,6 @@ impl Sender {
             let _ = manager.abort();
         }
         let drops = matches!(manager.state(), State::MustAbort | State::Aborting | State::Fatal);
-        let wants_drain = manager.wants_drain();
         drop(manager);
         if drops && incomplete && !self.transaction.dropped {
             self.transaction.dropped = true;
@@ -86,7 +89,7 @@ impl Sender {
             }
             incomplete = self.tell_failures(&transactions);
         }
-        if wants_drain && (!incomplete || mutant!("commit before all is acked")) {
+        if ends && (!incomplete || mutant!("commit before all is acked")) {
             self.drain_transaction(&transactions);
         }
         self.send_transaction_request(&transactions, now);
