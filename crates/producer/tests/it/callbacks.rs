@@ -232,11 +232,13 @@ fn a_future_that_is_dropped_leaves_what_its_method_says() {
     let producer = producer(&cluster, &settings);
     let record = Record::to(TOPIC).value("v").partition(0);
     let told = Told::default();
-    // These wait for metadata: nothing is queued.
+    // These wait for metadata, which no broker can give while this is held: nothing is queued.
+    let held = cluster.cluster();
     assert!(!begin(producer.send(&record)));
     assert!(!begin(producer.send_with(&record, note(&told))));
     assert!(!begin(producer.send_all([&record])));
     assert!(!begin(producer.partitions_for(TOPIC)));
+    drop(held);
     wait(producer.partitions_for(TOPIC)).expect("known");
     assert_eq!((producer.memory_used(), Arc::strong_count(&told)), (0, 1));
     // These need not wait: ready at once is queued, whatever becomes of the delivery; what send_all began with stays.

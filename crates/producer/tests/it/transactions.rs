@@ -5,6 +5,8 @@ use ottla::blocking::wait;
 use ottla::{Error, GroupMetadata, GroupOffset, Producer, Record};
 use ottla_broker::{Fault, FaultAction, Pose, TestCluster, TransactionVersion};
 use ottla_protocol::{ApiKey, ErrorCode};
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 const ID: &str = "orders-1";
@@ -460,7 +462,10 @@ async fn a_close_aborts_what_nobody_committed_and_finishes_a_commit() {
         let producer = transactional(&cluster, &[]);
         let transaction = producer.begin().await.expect("begun");
         send(&producer, "a", 6).await.expect("queued");
-        let commit = tokio::spawn(transaction.commit());
+        let mut commit = Box::pin(transaction.commit());
+        // It is called before the close, whenever the tasks run.
+        assert!(poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx).is_pending())).await);
+        let commit = tokio::spawn(commit);
         while cluster
             .cluster()
             .transaction(ID)
