@@ -19,6 +19,10 @@ pub struct AccumulatorConfig {
     pub compression: Compression,
 }
 
+/// What part of the memory may wait to be sent before a sending thread is [ahead](Accumulator::is_ahead). Measured on one
+/// core with 64 MiB: an eighth took a quarter less CPU time than all of it, and less than a sixteenth and a thirty-second.
+const AHEAD_PART: usize = 8;
+
 impl Default for AccumulatorConfig {
     /// Java's defaults: 16 KiB batches, 32 MiB of memory, no compression.
     fn default() -> AccumulatorConfig {
@@ -79,6 +83,12 @@ impl Accumulator {
     /// The flushes that are under way.
     pub fn flushes(&self) -> &Arc<FlushTracker> {
         &self.flushes
+    }
+
+    /// Whether so much waits to be sent or acknowledged that whoever sends more writes into memory that has left the caches,
+    /// and had better let others run.
+    pub fn is_ahead(&self) -> bool {
+        self.flushes.closed_bytes() > self.memory.limit() / AHEAD_PART
     }
 
     /// A new topic; its partitions share an estimate of how well its records compress.

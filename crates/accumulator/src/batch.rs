@@ -158,6 +158,7 @@ impl OpenBatch {
         base_timestamp_ms: i64,
         ticket: FlushTicket,
         state: Reservation,
+        chain: ChunkChain,
     ) -> OpenBatch {
         let core = Core {
             completion,
@@ -172,10 +173,7 @@ impl OpenBatch {
             retired: false,
             state,
         };
-        OpenBatch {
-            core,
-            chain: ChunkChain::default(),
-        }
+        OpenBatch { core, chain }
     }
 
     /// Permits that the outcome of one more record takes, besides those that are paid: mostly none.
@@ -237,6 +235,7 @@ impl OpenBatch {
             Some(bytes) => encoded.write_to(size, &mut SliceSink::new(bytes)),
             None => encoded.write_to(size, &mut self.chain.sink(spare)),
         }
+        self.chain.check();
         let index = self.core.record_count;
         self.core.record_count += 1;
         self.core.max_timestamp_ms = self.core.max_timestamp_ms.max(timestamp_ms);
@@ -257,7 +256,8 @@ impl OpenBatch {
     }
 
     /// Takes no more records.
-    pub(crate) fn close(self) -> ClosedBatch {
+    pub(crate) fn close(mut self) -> ClosedBatch {
+        self.core.ticket.close(self.chain.len());
         ClosedBatch {
             core: self.core,
             chain: self.chain,
@@ -305,12 +305,16 @@ impl ClosedBatch {
 
     fn into_sealed(self, sealer: &mut Sealer, ratio: &CompressionRatio) -> Option<SealedBatch> {
         let uncompressed_len = self.chain.len();
-        let ClosedBatch { core, chain } = self;
-        let payload = if sealer.compression() == Compression::None {
-            chain.freeze()
+        let ClosedBatch { core, mut chain } = self;
+        let (payload, payload_crc) = if sealer.compression() == Compression::None {
+            let crc = chain.crc();
+            (chain.freeze(), crc)
         } else {
             match sealer.compress(&chain, &core.state) {
-                Ok(payload) => payload,
+                Ok(payload) => {
+                    let crc = checksum(&payload);
+                    (payload, crc)
+                }
                 Err(error) => {
                     core.complete(Outcome::Failed(encode_failure(&error)));
                     return None;
@@ -321,10 +325,15 @@ impl ClosedBatch {
             core,
             sealer.compression(),
             payload,
+            payload_crc,
             uncompressed_len,
             ratio,
         ))
     }
+}
+
+fn checksum(payload: &[Bytes]) -> u32 {
+    payload.iter().fold(0, |crc, slice| crc32c_append(crc, slice))
 }
 
 fn encode_failure(error: &CompressError) -> DeliveryFailure {
@@ -373,8 +382,8 @@ impl Sealer {
         self.compressor.codec().compression()
     }
 
-    /// Compresses if the codec says so, and computes the checksum of the payload: the expensive step, done by whichever
-    /// thread has the time. On an error of the codec every delivery of the batch fails with it, and `None` comes back.
+    /// Compresses if the codec says so, and completes the checksum of the payload: the expensive step, done by whichever
+    /// thread has the time. (Without compression most of the checksum came with the records.) On an error of the codec every delivery of the batch fails with it, and `None` comes back.
     pub fn seal(&mut self, batch: ClosedBatch, ratio: &CompressionRatio) -> Option<SealedBatch> {
         batch.into_sealed(self, ratio)
     }
@@ -431,11 +440,13 @@ impl Sealer {
             }
             self.scratch.as_slice().to_vec()
         };
-        let bytes = Bytes::from_owner(ExactBytes::new(bytes, &core.state));
+        let payload = SmallVec::from_iter([Bytes::from_owner(ExactBytes::new(bytes, &core.state))]);
+        let payload_crc = checksum(&payload);
         Some(SealedBatch::new(
             core,
             self.compression(),
-            SmallVec::from_iter([bytes]),
+            payload,
+            payload_crc,
             uncompressed_len,
             ratio,
         ))
@@ -499,12 +510,12 @@ impl SealedBatch {
         core: Core,
         compression: Compression,
         payload: SmallVec<[Bytes; 2]>,
+        payload_crc: u32,
         uncompressed_len: usize,
         ratio: &CompressionRatio,
     ) -> SealedBatch {
         let payload_len: usize = payload.iter().map(Bytes::len).sum();
         ratio.observe(payload_len, uncompressed_len);
-        let payload_crc = payload.iter().fold(0, |crc, slice| crc32c_append(crc, slice));
         SealedBatch {
             core,
             compression,

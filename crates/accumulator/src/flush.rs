@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// Counts the incomplete batches by generation. A flush begins a new generation and waits until all older ones are
@@ -16,6 +16,8 @@ pub struct FlushTracker {
     /// The generation of batches that are created now: a copy of the truth under the lock, for readers.
     current: AtomicU64,
     inner: Mutex<Inner>,
+    /// Bytes of the batches that are closed and incomplete, before compression.
+    closed_bytes: AtomicUsize,
     /// The first batch that failed since somebody asked.
     failure: Mutex<Option<DeliveryFailure>>,
     /// How many records failed since somebody asked, by topic: bounded by the topics that are sent to.
@@ -45,6 +47,12 @@ impl FlushTracker {
     /// How many batches are incomplete.
     pub fn incomplete(&self) -> usize {
         self.inner.lock().incomplete.iter().sum()
+    }
+
+    /// Bytes of the batches that take no more records and are incomplete: what waits to be sent or acknowledged, before
+    /// compression. The parts of a split batch do not count.
+    pub fn closed_bytes(&self) -> usize {
+        self.closed_bytes.load(Ordering::Relaxed)
     }
 
     /// The first failure of a batch since this was asked last. A batch that fails is counted as incomplete until this
@@ -80,6 +88,7 @@ impl FlushTracker {
         FlushTicket {
             tracker: Arc::clone(self),
             generation,
+            closed_bytes: 0,
             released: AtomicBool::new(false),
         }
     }
@@ -93,6 +102,7 @@ impl FlushTracker {
         Some(FlushTicket {
             tracker: Arc::clone(self),
             generation,
+            closed_bytes: 0,
             released: AtomicBool::new(false),
         })
     }
@@ -137,12 +147,20 @@ impl Inner {
 pub(crate) struct FlushTicket {
     tracker: Arc<FlushTracker>,
     generation: u64,
+    /// What it counts for in the tracker's `closed_bytes`.
+    closed_bytes: usize,
     released: AtomicBool,
 }
 
 impl FlushTicket {
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The batch takes no more records, and has so many bytes.
+    pub(crate) fn close(&mut self, bytes: usize) {
+        self.closed_bytes += bytes;
+        self.tracker.closed_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The batch has failed; said before it is released.
@@ -165,6 +183,8 @@ impl FlushTicket {
         if self.released.swap(true, Ordering::Relaxed) && !mutant!("batch counted as complete twice") {
             return;
         }
+        let closed_bytes = &self.tracker.closed_bytes;
+        closed_bytes.fetch_sub(self.closed_bytes, Ordering::Relaxed);
         let mut inner = self.tracker.inner.lock();
         let at = usize::try_from(self.generation.wrapping_sub(inner.base)).unwrap_or(usize::MAX);
         if let Some(count) = inner.incomplete.get_mut(at) {
@@ -256,6 +276,21 @@ mod tests {
         assert_eq!(tracker.incomplete(), 1);
         drop(after);
         assert_eq!(tracker.incomplete(), 0);
+    }
+
+    #[test]
+    fn closed_bytes_count_until_the_batch_is_complete() {
+        let tracker = Arc::new(FlushTracker::default());
+        let (mut one, mut other) = (tracker.ticket(), tracker.ticket());
+        assert_eq!(tracker.closed_bytes(), 0);
+        one.close(1_000);
+        other.close(20);
+        assert_eq!(tracker.closed_bytes(), 1_020);
+        one.release();
+        drop(one);
+        assert_eq!(tracker.closed_bytes(), 20);
+        drop(other);
+        assert_eq!(tracker.closed_bytes(), 0);
     }
 
     #[test]

@@ -342,7 +342,18 @@ impl Partition {
         let (spare, reserved) = take_chunks(&self.account, permits, &classes, BATCH_STATE_BYTES)?;
         let completion = Arc::new(Completion::new(Arc::clone(&self.topic), self.number));
         let ticket = accumulator.flushes().ticket();
-        let mut open = OpenBatch::new(completion, clock.now(), record.timestamp_ms, ticket, reserved);
+        let chain = match accumulator.compresses() {
+            true => ChunkChain::unchecked(),
+            false => ChunkChain::default(),
+        };
+        let mut open = OpenBatch::new(
+            completion,
+            clock.now(),
+            record.timestamp_ms,
+            ticket,
+            reserved,
+            chain,
+        );
         let index = open.push(&encoded, size, record.timestamp_ms, spare);
         let delivery = open.delivery(index, record);
         let full = accumulator.is_full(open.payload_len(), &self.ratio);

@@ -2,18 +2,75 @@
 
 use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
 use bytes::Bytes;
-use ottla_protocol::records::RecordSink;
+use ottla_protocol::records::{RecordSink, crc32c_append};
 use smallvec::SmallVec;
 
+/// After how many bytes the checksum catches up: still in the first cache, and long enough for the checksum's fastest
+/// loop.
+const CHECK_BYTES: usize = 8 << 10;
+
 /// Records under construction, encoded in place. A record may span chunks, so nothing is wasted at a chunk's end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ChunkChain {
     full: SmallVec<[Chunk; 2]>,
     last: Option<Chunk>,
     len: usize,
+    /// The checksum of the first `checked` bytes.
+    crc: u32,
+    checked: usize,
+    /// The length at which the checksum is to catch up.
+    check_at: usize,
+}
+
+impl Default for ChunkChain {
+    fn default() -> ChunkChain {
+        ChunkChain {
+            full: SmallVec::new(),
+            last: None,
+            len: 0,
+            crc: 0,
+            checked: 0,
+            check_at: CHECK_BYTES,
+        }
+    }
 }
 
 impl ChunkChain {
+    /// One whose checksum nobody will ask for: its bytes are compressed before they are sent.
+    pub(crate) fn unchecked() -> ChunkChain {
+        ChunkChain {
+            check_at: usize::MAX,
+            ..ChunkChain::default()
+        }
+    }
+
+    /// Lets the checksum catch up if enough was written since: right behind the writer, where the bytes are in its cache.
+    #[inline]
+    pub(crate) fn check(&mut self) {
+        if self.len >= self.check_at {
+            self.catch_up();
+            self.check_at = self.len + CHECK_BYTES;
+        }
+    }
+
+    #[inline(never)]
+    fn catch_up(&mut self) {
+        let mut start = 0;
+        for chunk in self.full.iter().chain(&self.last) {
+            let bytes = chunk.as_ref();
+            let known = self.checked.saturating_sub(start).min(bytes.len());
+            start += bytes.len();
+            self.crc = crc32c_append(self.crc, &bytes[known..]);
+        }
+        self.checked = self.len;
+    }
+
+    /// The checksum of all bytes.
+    pub(crate) fn crc(&mut self) -> u32 {
+        self.catch_up();
+        self.crc
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -139,6 +196,27 @@ mod tests {
         assert!(pool.used() >= bytes.len());
         drop(frozen);
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_whole_however_it_came() {
+        let pool = MemoryPool::new(4 << 20);
+        let account = pool.account();
+        let bytes: Vec<u8> = (0..=250).cycle().take(300 << 10).collect();
+        for step in [1 << 10, 5_000, 8 << 10, 70_001] {
+            for mut chain in [ChunkChain::default(), ChunkChain::unchecked()] {
+                assert_eq!(chain.crc(), 0);
+                for piece in bytes.chunks(step) {
+                    let classes = chain.classes_for(piece.len(), 1, 2);
+                    let needed = classes.iter().map(|&class| CHUNK_SIZES[class]).sum();
+                    let mut permits = account.try_reserve(needed).expect("within 4 MiB");
+                    let spare = ChunkChain::spare(&mut permits, &classes).expect("reserved");
+                    chain.sink(spare).put(piece);
+                    chain.check();
+                }
+                assert_eq!(chain.crc(), crc32c_append(0, &bytes), "in steps of {step}");
+            }
+        }
     }
 
     #[test]

@@ -330,6 +330,10 @@ impl Handle {
                     if appended.wake {
                         self.shared.wakeup.notify_soon();
                     }
+                    if appended.new_batch && appended.full && self.shared.accumulator.is_ahead() {
+                        // Once for each full batch. Where a core is free, this is a system call that does nothing.
+                        std::thread::yield_now();
+                    }
                     return Ok(appended.delivery);
                 }
                 // It cannot drain, and need not be waited for while there are others.
