@@ -475,7 +475,13 @@ impl ProducerBuilder {
         let client_id = client_id(&config);
         let dead_letters = self.dead_letters.map(|policy| {
             let config = config.for_dead_letters(&client_id);
-            letters(policy, config, self.runtime.clone(), self.credentials.clone())
+            let reach = Reach {
+                runtime: self.runtime.clone(),
+                credentials: self.credentials.clone(),
+                connector: self.connector.clone(),
+                resolver: self.resolver.clone(),
+            };
+            letters(policy, config, reach)
         });
         let observers = Observers {
             dead_letters,
@@ -554,17 +560,29 @@ fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<toki
     Ok(handle)
 }
 
-/// Where dead letters go: by a producer that is made when the first comes.
-fn letters(
-    policy: DeadLetters,
-    config: Config,
+/// How brokers are reached, beside what the configuration says.
+#[derive(Clone)]
+struct Reach {
     runtime: Option<tokio::runtime::Handle>,
     credentials: Option<Arc<dyn CredentialProvider>>,
-) -> Queue {
+    connector: Option<Arc<dyn Connector>>,
+    resolver: Option<Arc<dyn Resolver>>,
+}
+
+/// Where dead letters go: by a producer that is made when the first comes, and reaches brokers as the other one does.
+fn letters(policy: DeadLetters, config: Config, reach: Reach) -> Queue {
     Queue::new(policy, move || {
+        let Reach {
+            runtime,
+            credentials,
+            connector,
+            resolver,
+        } = reach.clone();
         let builder = ProducerBuilder {
-            runtime: runtime.clone(),
-            credentials: credentials.clone(),
+            runtime,
+            credentials,
+            connector,
+            resolver,
             ..Producer::builder().config(config.clone())
         };
         builder.build()

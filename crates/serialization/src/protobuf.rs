@@ -107,11 +107,17 @@ impl<T: ProtobufMessage + ?Sized> Serializer<T> for ProtobufSerializer {
             return Ok(Payload::Null);
         };
         match &self.0 {
-            Source::Plain => {}
+            Source::Plain => value.append_to(output.bytes).map_err(|error| error.at(target))?,
             #[cfg(feature = "registry")]
-            Source::Registry(binding) => binding.snapshot().require(target)?.write_id(target, output),
+            Source::Registry(binding) => {
+                let snapshot = binding.snapshot();
+                let bound = snapshot.require(target)?;
+                bound.write_id(target, output);
+                value
+                    .append_to(output.bytes)
+                    .map_err(|error| error.with_subject(bound.subject()).at(target))?;
+            }
         }
-        value.append_to(output.bytes).map_err(|error| error.at(target))?;
         Ok(Payload::Bytes)
     }
 }
