@@ -4,7 +4,7 @@ use crate::support::{TOPIC, producer};
 use ottla::serialization::builtin::{LongSerializer, StringSerializer};
 use ottla::serialization::{ErrorKind, JsonSerializer, Output, Payload, SerializeError, Serializer, Target};
 use ottla::transport::{BoxFuture, Endpoint, Resolver};
-use ottla::{DeadLetterCounts, DeadLetters, Error, Producer, Record, TypedProducer, TypedRecord};
+use ottla::{DeadLetterCounts, DeadLetters, Error, Metric, Producer, Record, TypedProducer, TypedRecord};
 use ottla_broker::{Fault, FaultAction, TestCluster, TopicConfig, TopicSpec};
 use ottla_protocol::{ApiKey, ErrorCode};
 use std::future::ready;
@@ -64,6 +64,20 @@ fn counts(producer: &Producer, taken: u64, written: u64, lost: u64) {
     let mut expected = DeadLetterCounts::default();
     (expected.taken, expected.written, expected.lost) = (taken, written, lost);
     assert_eq!(producer.dead_letter_counts(), expected);
+    let metrics = producer.metrics();
+    let total = |name: &str| {
+        let found = metrics
+            .iter()
+            .find(|metric| metric.group() == "producer-dead-letter-metrics" && metric.name() == name);
+        found.and_then(Metric::number).expect("a number")
+    };
+    let totals = [
+        "dead-letter-total",
+        "dead-letter-written-total",
+        "dead-letter-lost-total",
+    ]
+    .map(total);
+    assert_eq!(totals, [taken, written, lost].map(|count| count as f64));
 }
 
 #[tokio::test]
