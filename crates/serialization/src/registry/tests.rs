@@ -4,6 +4,7 @@
     reason = "the transport of these tests is I/O: a thread for each exchange"
 )]
 
+mod compatibility;
 #[cfg(all(feature = "json-schema", feature = "protobuf-dynamic"))]
 mod formats;
 mod limits;
