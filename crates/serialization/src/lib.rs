@@ -62,6 +62,8 @@ mod oracle;
 pub mod protobuf;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(test)]
+mod roundtrip_tests;
 mod serializer;
 
 /// As what a value that came as text in JSON goes through serde: as a struct of this name, which no Rust type has. For Avro
