@@ -2,6 +2,7 @@
 
 use super::{Set, wait};
 use crate::ErrorKind;
+use crate::mock::Fault;
 use crate::registry::{Compatibility, Reference, Schema, SchemaKind};
 use serde_json::{Value, json};
 
@@ -497,4 +498,23 @@ fn comparing_ends() {
     };
     wait(registry.register("circle", &circle("x"), false)).expect("the first");
     let _ = wait(registry.register("circle", &circle("y"), false));
+}
+
+/// Redpanda's registry can only be asked about one version.
+#[test]
+fn a_registry_that_is_not_asked_about_all_versions_is_asked_about_the_last() {
+    let set = Set::new();
+    let registry = set.registry();
+    let schema = Schema::new(SchemaKind::Avro, "\"long\"");
+    set.mock.push_fault(Fault::Status(404));
+    assert_eq!(wait(registry.is_compatible("s", &schema)), Ok(true));
+    let path = "POST /compatibility/subjects/s/versions";
+    assert_eq!(
+        set.mock.take_requests(),
+        [path.to_owned(), format!("{path}/latest")]
+    );
+    // What is wrong with the schema is told all the same.
+    let error =
+        wait(registry.is_compatible("s", &Schema::new(SchemaKind::Avro, "{"))).expect_err("no schema");
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::Refused, Some("s")));
 }
