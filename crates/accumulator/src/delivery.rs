@@ -37,6 +37,8 @@ impl fmt::Display for Persistence {
 pub enum FailureKind {
     /// The broker refused the batch with this code, for good or more often than `retries` allows.
     Broker(ErrorCode),
+    /// The broker refused the batch with this code because of other records in it, and has nothing against this one.
+    Neighbours(ErrorCode),
     /// `delivery.timeout.ms` passed before an acknowledgement.
     Timeout,
     /// The connection failed, more often than `retries` allows.
@@ -83,6 +85,9 @@ impl fmt::Display for DeliveryFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             FailureKind::Broker(code) => write!(f, "the broker refused the record: {code}")?,
+            FailureKind::Neighbours(code) => {
+                write!(f, "the broker refused other records of the same batch: {code}")?
+            }
             FailureKind::Timeout => f.write_str("not acknowledged within delivery.timeout.ms")?,
             FailureKind::Network => f.write_str("the connection failed and retries are used up")?,
             FailureKind::Closed => f.write_str("the producer was closed before the record was sent")?,

@@ -2,13 +2,13 @@
 
 use crate::{ClientSensor, Gauge, NodeSensor, Statistic, TopicSensor};
 
-/// One metric of the Java producer, and what it is here.
+/// One metric of the Java producer, and what it is here; or one of ours.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Definition {
-    /// Java's name.
+    /// Java's name, where Java has it.
     pub name: &'static str,
-    /// Java's group.
+    /// Java's group, where Java has it.
     pub group: Group,
     /// What it is made of.
     pub source: Source,
@@ -30,6 +30,8 @@ pub enum Group {
     Node,
     /// `producer-topic-metrics`, tags `client-id` and `topic`.
     Topic,
+    /// `producer-dead-letter-metrics`, tag `client-id`; Java's producer has no such thing.
+    DeadLetter,
 }
 
 impl Group {
@@ -41,6 +43,7 @@ impl Group {
             Group::Producer => "producer-metrics",
             Group::Node => "producer-node-metrics",
             Group::Topic => "producer-topic-metrics",
+            Group::DeadLetter => "producer-dead-letter-metrics",
         }
     }
 }

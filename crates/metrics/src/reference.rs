@@ -29,7 +29,7 @@ const INTRODUCTION: &str = "\
 Written from the table in the source by `cargo run -p ottla-metrics --example reference`; a test compares them.
 
 `Producer::metrics()` gives all of them as they are now, with the names, groups and tags of the Java producer 4.3.1, so
-that dashboards go on to work. Rates, averages and maxima are taken over the last `metrics.num.samples` windows of
+that dashboards go on to work; the last group is ours. Rates, averages and maxima are taken over the last `metrics.num.samples` windows of
 `metrics.sample.window.ms`, by Java's rules; totals since the producer was made. An average or a maximum of nothing is NaN.
 As in Java all of them are of level INFO: `metrics.recording.level` leaves none out.
 
@@ -53,6 +53,11 @@ const GROUPS: &[(Group, &str)] = &[
     ),
     (Group::AppInfo, "Of the library; tag `client-id`."),
     (Group::Count, "Tag `client-id`."),
+    (
+        Group::DeadLetter,
+        "Of the records that can never be delivered, where the producer has a policy for them; tag `client-id`. The \
+         producer of the letters counts what it sends in metrics of its own, which nobody sees.",
+    ),
 ];
 
 #[cfg(test)]

@@ -100,6 +100,12 @@ sensors! {
         TransactionCommit,
         /// Nanoseconds in an abort.
         TransactionAbort,
+        /// A record that became a dead letter: 1.
+        DeadLetter,
+        /// A dead letter that a broker acknowledged: 1.
+        DeadLetterWritten,
+        /// A dead letter that could not be delivered either: 1.
+        DeadLetterLost,
         /// A connection that was made: 1.
         ConnectionCreation,
         /// A connection that ended: 1.

@@ -52,7 +52,13 @@ const fn other(group: Group, name: &'static str, source: Source, about: &'static
     }
 }
 
-/// Every metric that the Java producer 4.3.1 has: in `producer-metrics`, then of each broker, then of each topic.
+const fn letter(name: &'static str, sensor: C, statistic: S, about: &'static str) -> Definition {
+    let source = Source::Client(sensor, statistic);
+    other(Group::DeadLetter, name, source, about)
+}
+
+/// Every metric that the Java producer 4.3.1 has: in `producer-metrics`, then of each broker, then of each topic; and
+/// behind them ours.
 #[rustfmt::skip]
 pub const DEFINITIONS: &[Definition] = &[
     other(Group::AppInfo, "commit-id",
@@ -160,6 +166,13 @@ pub const DEFINITIONS: &[Definition] = &[
     topic("record-retry-total", T::RecordRetry, S::Total, "Records that are sent again."),
     topic("record-send-rate", T::RecordSend, S::Rate, "Records per second in requests, repeated ones again."),
     topic("record-send-total", T::RecordSend, S::Total, "Records in requests, repeated ones again."),
+
+    letter("dead-letter-lost-rate", C::DeadLetterLost, S::Rate, "Dead letters per second that could not be delivered either."),
+    letter("dead-letter-lost-total", C::DeadLetterLost, S::Total, "Dead letters that could not be delivered either."),
+    letter("dead-letter-rate", C::DeadLetter, S::Rate, "Records per second that became dead letters."),
+    letter("dead-letter-total", C::DeadLetter, S::Total, "Records that became dead letters."),
+    letter("dead-letter-written-rate", C::DeadLetterWritten, S::Rate, "Dead letters per second that a broker acknowledged."),
+    letter("dead-letter-written-total", C::DeadLetterWritten, S::Total, "Dead letters that a broker acknowledged."),
 ];
 
 #[cfg(test)]
@@ -174,6 +187,7 @@ mod tests {
             let group = match definition.source {
                 Source::Node(..) => Group::Node,
                 Source::Topic(..) => Group::Topic,
+                Source::Client(..) if definition.group == Group::DeadLetter => Group::DeadLetter,
                 Source::Client(..) | Source::Gauge(_) => Group::Producer,
                 _ => definition.group,
             };

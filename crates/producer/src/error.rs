@@ -80,6 +80,12 @@ impl Error {
         self
     }
 
+    /// Whether a serializer was used before it knew what it needs.
+    pub(crate) fn is_not_ready(&self) -> bool {
+        self.serialize_error()
+            .is_some_and(|error| error.kind() == SerializeErrorKind::NotReady)
+    }
+
     /// Whether the record, or its topic, is at fault, so that no repetition would change anything.
     pub(crate) fn is_refused_for_good(&self) -> bool {
         match &self.0.kind {
@@ -147,7 +153,7 @@ impl Error {
             Kind::Transaction(error) => error.is_retriable(),
             Kind::Delivery(failure) => match failure.kind {
                 FailureKind::Broker(code) => code.is_retriable(),
-                FailureKind::Timeout | FailureKind::Network => true,
+                FailureKind::Timeout | FailureKind::Network | FailureKind::Neighbours(_) => true,
                 _ => false,
             },
         }
@@ -286,7 +292,7 @@ impl Error {
             Kind::Send(SendError::Topic { code, .. })
             | Kind::WouldWait(TrySendError::Refused(SendError::Topic { code, .. })) => Some(*code),
             Kind::Delivery(DeliveryFailure {
-                kind: FailureKind::Broker(code),
+                kind: FailureKind::Broker(code) | FailureKind::Neighbours(code),
                 ..
             }) => Some(*code),
             _ => self.transaction_error().and_then(|error| error.code),

@@ -473,9 +473,18 @@ impl ProducerBuilder {
             Source::Ready(config, warnings) => (*config, warnings),
         };
         let client_id = client_id(&config);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let metrics = metrics_config(&config, &client_id, clock.wall_ms());
+        let metrics = Arc::new(Metrics::new(metrics));
         let dead_letters = self.dead_letters.map(|policy| {
             let config = config.for_dead_letters(&client_id);
-            letters(policy, config, self.runtime.clone(), self.credentials.clone())
+            let reach = Reach {
+                runtime: self.runtime.clone(),
+                credentials: self.credentials.clone(),
+                connector: self.connector.clone(),
+                resolver: self.resolver.clone(),
+            };
+            letters(policy, config, reach, (Arc::clone(&metrics), Arc::clone(&clock)))
         });
         let observers = Observers {
             dead_letters,
@@ -483,14 +492,11 @@ impl ProducerBuilder {
             client_id: client_id.as_str().into(),
             ..self.observers
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seed = fastrand::u64(..);
         let mut network = network_config(&config, &client_id);
         let sasl = sasl::set_up(&config, self.credentials)?;
         let (sasl, provider) = sasl.map_or((None, None), |sasl| (Some(sasl.network), sasl.provider));
         network.sasl = sasl;
-        let metrics = metrics_config(&config, &client_id, clock.wall_ms());
-        let metrics = Arc::new(Metrics::new(metrics));
         let network = Network::new(network, seed).map_err(|error| Error::start(error.to_string()))?;
         let network = network.with_metrics(Arc::clone(&metrics));
         let connector = self.connector.unwrap_or_else(|| Arc::new(tcp(&config)));
@@ -554,21 +560,40 @@ fn start(driver: Driver, runtime: Option<tokio::runtime::Handle>) -> Result<toki
     Ok(handle)
 }
 
-/// Where dead letters go: by a producer that is made when the first comes.
+/// How brokers are reached, beside what the configuration says.
+#[derive(Clone)]
+struct Reach {
+    runtime: Option<tokio::runtime::Handle>,
+    credentials: Option<Arc<dyn CredentialProvider>>,
+    connector: Option<Arc<dyn Connector>>,
+    resolver: Option<Arc<dyn Resolver>>,
+}
+
+/// Where dead letters go: by a producer that is made when the first comes, and reaches brokers as the other one does.
 fn letters(
     policy: DeadLetters,
     config: Config,
-    runtime: Option<tokio::runtime::Handle>,
-    credentials: Option<Arc<dyn CredentialProvider>>,
+    reach: Reach,
+    (metrics, clock): (Arc<Metrics>, Arc<dyn Clock>),
 ) -> Queue {
-    Queue::new(policy, move || {
+    let tell = move |sensor| metrics.at(clock.now()).client(sensor, 1.0);
+    let make = move || {
+        let Reach {
+            runtime,
+            credentials,
+            connector,
+            resolver,
+        } = reach.clone();
         let builder = ProducerBuilder {
-            runtime: runtime.clone(),
-            credentials: credentials.clone(),
+            runtime,
+            credentials,
+            connector,
+            resolver,
             ..Producer::builder().config(config.clone())
         };
         builder.build()
-    })
+    };
+    Queue::new(policy, make, tell)
 }
 
 /// As Java names a client that has no name: `producer-<transactional.id>`, or `producer-<n>`, counted in the process.

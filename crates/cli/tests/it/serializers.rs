@@ -82,6 +82,15 @@ fn check_avro(broker: &str, topic: &str) {
         let flags = ["--value-format", "avro", "--schema", schema];
         produce(broker, &[&keyed[..], &flags].concat(), line).ends(0, "1 sent, 0 failed");
     }
+    // A record of a union by its name.
+    let named = folder.path().join("named.avsc");
+    let union = r#"["null", {"type": "record", "name": "shop.A", "fields": [{"name": "x", "type": "int"}]},
+        {"type": "record", "name": "shop.B", "fields": [{"name": "x", "type": "int"}]}]"#;
+    fs::write(&named, union).expect("written");
+    let other = format!("{topic}-named");
+    let flags = ["-X", &url, "--schema", named.to_str().expect("UTF-8"), &other];
+    produce(broker, &flags, "{\"shop.B\": {\"x\": 3}}\nnull\n").ends(0, "2 sent, 0 failed");
+    produce(broker, &flags, "{\"x\": 3}\n").ends(3, "fits more than one branch of the union");
     // As the file of a Java program has it.
     let file = folder.path().join("producer.properties");
     let class = "io.confluent.kafka.serializers.KafkaAvroSerializer";
@@ -124,6 +133,102 @@ fn avro_goes_with_the_ids_of_a_registry() {
     check_avro(&broker.address, "avro");
     if let Some(real) = real::broker() {
         check_avro(&real, &real::topic("avro"));
+    }
+}
+
+const PROTO: &str = "syntax = \"proto3\"; package shop; message Other {} message Order { int64 id = 1; repeated Line \
+                     lines = 2; message Line { string item = 1; } }";
+const JSON_SCHEMA: &str = r#"{"title": "Order", "type": "object", "properties": {"id": {"type": "integer"}},
+    "required": ["id"], "additionalProperties": false}"#;
+
+/// Values of a topic with one partition, each in brackets with its length.
+fn values(values: &[&[u8]]) -> Vec<u8> {
+    let mut expected = Vec::new();
+    for value in values {
+        expected.extend_from_slice(format!("-1: {}:", value.len()).as_bytes());
+        expected.extend_from_slice(value);
+        expected.push(b'\n');
+    }
+    expected
+}
+
+/// Protobuf and JSON Schema: by a file, whose name tells the format or not, by number, as the latest and of a subject.
+fn check_schemas(broker: &str, topic: &str) {
+    let mock = MockRegistry::new();
+    let server = MockServer::start(mock.clone()).expect("a port");
+    let url = format!("schema.registry.url={}", server.url());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (proto, no_name) = (file("order.proto", PROTO), file("order.txt", PROTO));
+    let send = |flags: &[&str], input: &str| produce(broker, &[&["-X", &url, topic], flags].concat(), input);
+    let message = ["--value-message", "shop.Order"];
+    let line = "{\"id\": \"7\", \"lines\": [{\"item\": \"x\"}]}\n";
+    send(&[&["--schema", &*proto][..], &message].concat(), line).ends(0, "1 sent, 0 failed");
+    let subject = format!("subject:{topic}-value");
+    for schema in [&*no_name, "1", "latest", &subject] {
+        let flags = ["--value-format", "protobuf", "--schema", schema];
+        send(&[&flags[..], &message].concat(), line).ends(0, "1 sent, 0 failed");
+    }
+    // Without a name the first message is meant; nothing is in it.
+    send(&["--value-format", "protobuf", "--schema", "1"], "{}\n").ends(0, "1 sent, 0 failed");
+    send(
+        &[&["--schema", &*proto][..], &message].concat(),
+        &format!("{line}{{\"id\": 1, \"lines\": [{{\"item\": 1}}]}}\n"),
+    )
+    .ends(3, "line 2: value for topic")
+    .ends(3, "field lines[0].item: ");
+    send(&["--schema", &*proto, "--value-message", "Order"], line).ends(2, "it has no message \"Order\"");
+    let written: &[u8] = &[0, 0, 0, 0, 1, 2, 2, 8, 7, 18, 3, 10, 1, b'x'];
+    let mut expected = vec![written; 5];
+    expected.extend([&[0, 0, 0, 0, 1, 0][..], written]);
+    let found = read(broker, topic);
+    assert_eq!(found, values(&expected), "{:?}", String::from_utf8_lossy(&found));
+
+    // The same subject does not take another language; another topic does.
+    let json = file("order.json", JSON_SCHEMA);
+    send(&["--schema", &*json], "{\"id\": 1}\n").ends(3, "answers 409");
+    let topic = format!("{topic}-json");
+    let send = |flags: &[&str], input: &str| produce(broker, &[&["-X", &url, &topic], flags].concat(), input);
+    send(&["--schema", &*json], "{\"id\": 1}\n").ends(0, "1 sent, 0 failed");
+    for schema in [&*json, "2", "latest"] {
+        let flags = ["--value-format", "json-schema", "--schema", schema];
+        send(&flags, "{ \"id\" : 2 }\n").ends(0, "1 sent, 0 failed");
+    }
+    for (bad, field) in [
+        ("{\"id\": \"x\"}\n", "field id: "),
+        ("{}\n", "id"),
+        ("{\"id\": 1, \"b\": 2}\n", "b"),
+    ] {
+        send(&["--schema", &*json], bad)
+            .ends(
+                3,
+                &format!("line 1: value for topic {topic:?}: subject \"{topic}-value\": "),
+            )
+            .ends(3, field);
+    }
+    let expected: [&[u8]; 4] = [
+        b"\0\0\0\0\x02{\"id\":1}",
+        b"\0\0\0\0\x02{\"id\":2}",
+        b"\0\0\0\0\x02{\"id\":2}",
+        b"\0\0\0\0\x02{\"id\":2}",
+    ];
+    let found = read(broker, &topic);
+    assert_eq!(found, values(&expected), "{:?}", String::from_utf8_lossy(&found));
+}
+
+#[test]
+fn protobuf_and_json_schema_go_with_the_ids_of_a_registry() {
+    if !has_kcat() {
+        return;
+    }
+    let broker = Broker::start();
+    check_schemas(&broker.address, "schemas");
+    if let Some(real) = real::broker() {
+        check_schemas(&real, &real::topic("schemas"));
     }
 }
 

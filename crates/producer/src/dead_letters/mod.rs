@@ -17,8 +17,8 @@ use std::fmt;
 ///
 /// What is refused for good: a value that does not fit its schema, a record that is too large, a topic that is forbidden
 /// or has an illegal name, whatever a broker answers that no repetition would change. Not what may succeed later (brokers
-/// or a registry that cannot be reached, timeouts), not what may be in the log, and nothing that fails because the
-/// producer is closed or its transaction is aborted.
+/// or a registry that cannot be reached, timeouts, a batch that a broker refused because of other records), not what may
+/// be in the log, and nothing that fails because the producer is closed or its transaction is aborted.
 ///
 /// The letter has the record's key, value, headers and timestamp, and behind its headers these, where `topic` and the
 /// others follow the prefix `__producer.errors.`:

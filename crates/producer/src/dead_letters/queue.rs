@@ -3,6 +3,7 @@
 use super::letter::{Extent, Letter};
 use super::{DeadLetterCounts, DeadLetters, Stage};
 use crate::{Error, Producer, Record};
+use ottla_metrics::ClientSensor;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,6 +20,9 @@ const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Makes the producer of the letters.
 type Make = Box<dyn Fn() -> Result<Producer, Error> + Send + Sync>;
 
+/// Counts one in the metrics of the producer whose records they were.
+type Tell = Box<dyn Fn(ClientSensor) + Send + Sync>;
+
 /// Where dead letters go. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Inner>);
@@ -26,6 +30,7 @@ pub(crate) struct Queue(Arc<Inner>);
 struct Inner {
     policy: DeadLetters,
     make: Make,
+    tell: Tell,
     state: Mutex<State>,
     taken: AtomicU64,
     written: AtomicU64,
@@ -49,10 +54,12 @@ impl Queue {
     pub(crate) fn new(
         policy: DeadLetters,
         make: impl Fn() -> Result<Producer, Error> + Send + Sync + 'static,
+        tell: impl Fn(ClientSensor) + Send + Sync + 'static,
     ) -> Queue {
         Queue(Arc::new(Inner {
             policy,
             make: Box::new(make),
+            tell: Box::new(tell),
             state: Mutex::default(),
             taken: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -79,7 +86,7 @@ impl Queue {
         let letter = Arc::new(Numbered { number, letter });
         match producer {
             Some(producer) => self.submit(&producer, letter, Extent::Whole),
-            None => self.settle(number, &inner.lost),
+            None => self.settle(number, Fate::Lost),
         }
         error.into_dead_letter()
     }
@@ -96,6 +103,7 @@ impl Queue {
     /// all is closed.
     fn open(&self) -> (u64, Option<Producer>) {
         self.0.taken.fetch_add(1, Ordering::Relaxed);
+        (self.0.tell)(ClientSensor::DeadLetter);
         let mut state = self.0.state.lock();
         let number = state.next;
         state.next += 1;
@@ -111,8 +119,13 @@ impl Queue {
     }
 
     /// The letter's outcome is known.
-    fn settle(&self, number: u64, count: &AtomicU64) {
+    fn settle(&self, number: u64, fate: Fate) {
+        let (count, sensor) = match fate {
+            Fate::Written => (&self.0.written, ClientSensor::DeadLetterWritten),
+            Fate::Lost => (&self.0.lost, ClientSensor::DeadLetterLost),
+        };
         count.fetch_add(1, Ordering::Relaxed);
+        (self.0.tell)(sensor);
         let mut state = self.0.state.lock();
         state.open.remove(&number);
         let wakers = std::mem::take(&mut state.wakers);
@@ -141,7 +154,7 @@ impl Queue {
     ) -> impl FnOnce(Result<ottla_sender::RecordMetadata, Error>) + Send + 'static {
         let (queue, producer, letter) = (self.clone(), producer.clone(), Arc::clone(letter));
         move |outcome| match outcome {
-            Ok(_) => queue.settle(letter.number, &queue.0.written),
+            Ok(_) => queue.settle(letter.number, Fate::Written),
             Err(error) => queue.failed(&producer, letter, extent, &error),
         }
     }
@@ -150,7 +163,7 @@ impl Queue {
     fn failed(&self, producer: &Producer, letter: Arc<Numbered>, extent: Extent, error: &Error) {
         match extent.less().filter(|_| error.is_too_large()) {
             Some(less) => self.submit(producer, letter, less),
-            None => self.settle(letter.number, &self.0.lost),
+            None => self.settle(letter.number, Fate::Lost),
         }
     }
 
@@ -160,7 +173,7 @@ impl Queue {
             let mut state = self.0.state.lock();
             if state.waiting_bytes.saturating_add(bytes) > WAITING_BYTES_MAX {
                 drop(state);
-                return self.settle(letter.number, &self.0.lost);
+                return self.settle(letter.number, Fate::Lost);
             }
             state.waiting_bytes += bytes;
         }
@@ -224,6 +237,13 @@ impl Queue {
     }
 }
 
+/// What became of a letter.
+#[derive(Clone, Copy)]
+enum Fate {
+    Written,
+    Lost,
+}
+
 /// A letter, and its number among all.
 struct Numbered {
     number: u64,
@@ -243,7 +263,7 @@ impl Drop for Waiting {
         self.queue.0.state.lock().waiting_bytes -= self.bytes;
         if let Some(number) = self.number {
             // The runtime has ended.
-            self.queue.settle(number, &self.queue.0.lost);
+            self.queue.settle(number, Fate::Lost);
         }
     }
 }

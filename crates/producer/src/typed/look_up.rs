@@ -4,9 +4,11 @@
 use crate::{Error, Producer};
 use ottla_serialization::{ErrorKind, Readiness, Role, SerializeError, Target};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 /// What key and value of a record wait for.
 pub(super) struct Waiting {
@@ -17,16 +19,19 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Waits for both, up to one deadline for the two together.
-    async fn ready(self, limit: Duration) -> Result<(), SerializeError> {
-        let started = tokio::time::Instant::now();
+    async fn ready(self, deadline: Option<Instant>, limit: Duration) -> Result<(), SerializeError> {
         for (role, readiness) in [(Role::Key, self.key), (Role::Value, self.value)] {
             let Readiness::Pending(preparation) = readiness else {
                 continue;
             };
             let subject = preparation.subject().map(str::to_owned);
-            let left = limit.saturating_sub(started.elapsed());
-            match tokio::time::timeout(left, preparation).await {
-                Ok(outcome) => outcome?,
+            // A time that no clock reaches is none.
+            let outcome = match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), preparation).await,
+                None => Ok(preparation.await),
+            };
+            match outcome {
+                Ok(outcome) => outcome.map_err(|error| error.at(&Target::new(&self.topic, role)))?,
                 Err(_) => return Err(timed_out(&self.topic, role, subject, limit)),
             }
         }
@@ -44,20 +49,17 @@ fn timed_out(topic: &str, role: Role, subject: Option<String>, limit: Duration) 
     }
 }
 
-/// Waits for what a record needs, up to `max.block.ms`.
-pub(super) async fn wait(producer: &Producer, waiting: Waiting) -> Result<(), Error> {
-    let limit = producer.config().max_block();
-    let task = producer.runtime().spawn(waiting.ready(limit));
-    match task.await {
-        Ok(outcome) => Ok(outcome?),
-        // The runtime ends with the producer.
-        Err(_) => Err(Error::from(ottla_sender::SendError::Closed)),
-    }
-}
-
-/// What those started who do not wait, by topic: a failure is told to a record of its own topic.
+/// What was started and nobody waits for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LookUps(Arc<Mutex<HashMap<String, LookUp>>>);
+pub(super) struct LookUps(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What those started who do not wait, by topic: a failure is told to a record of its own topic.
+    started: Mutex<HashMap<String, LookUp>>,
+    /// Topics for which somebody gave up waiting, and the asking goes on. Once for each is enough.
+    abandoned: Mutex<HashSet<String>>,
+}
 
 #[derive(Debug)]
 enum LookUp {
@@ -71,9 +73,48 @@ enum LookUp {
 const TOPICS_MAX: usize = 1_000;
 
 impl LookUps {
+    /// Waits for what a record needs, until the deadline, which comes of `max.block.ms`. Who gives up leaves the asking
+    /// behind: otherwise somebody who is less patient than the registry takes would never get further.
+    pub(super) async fn wait(
+        &self,
+        producer: &Producer,
+        waiting: Waiting,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let asking = Asking {
+            look_ups: self.clone(),
+            topic: waiting.topic.clone(),
+            is_over: Arc::default(),
+        };
+        let mut waited = Waited {
+            look_ups: self,
+            topic: waiting.topic.clone(),
+            is_over: Arc::clone(&asking.is_over),
+            task: None,
+        };
+        let ready = waiting.ready(deadline, producer.config().max_block());
+        waited.task = Some(producer.runtime().spawn(async move {
+            // Until this ends, whatever ends it.
+            let _asking = asking;
+            ready.await
+        }));
+        let outcome = match &mut waited.task {
+            Some(task) => task.await,
+            None => return Ok(()),
+        };
+        waited.task = None;
+        match outcome {
+            Ok(outcome) => Ok(outcome?),
+            // A serializer of the caller's own.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends with the producer.
+            Err(_) => Err(Error::from(ottla_sender::SendError::Closed)),
+        }
+    }
+
     /// Starts the look-up, unless one runs for the topic; returns what the caller is told.
     pub(super) fn start(&self, producer: &Producer, waiting: Waiting) -> Error {
-        let mut topics = self.0.lock();
+        let mut topics = self.0.started.lock();
         match topics.get(&waiting.topic) {
             Some(LookUp::Running) => return Error::not_ready(),
             Some(LookUp::Failed(_)) => {
@@ -103,7 +144,51 @@ impl LookUps {
             topic: waiting.topic.clone(),
             failure: None,
         };
-        running.failure = waiting.ready(limit).await.err();
+        let deadline = Instant::now().checked_add(limit);
+        running.failure = waiting.ready(deadline, limit).await.err();
+    }
+}
+
+/// A look-up that somebody waits for, or has given up to wait for.
+struct Asking {
+    look_ups: LookUps,
+    topic: String,
+    /// Written while the abandoned topics are locked.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut abandoned = self.look_ups.0.abandoned.lock();
+        // One that is ended from outside says nothing of the one that was left behind.
+        if !self.is_over.swap(true, Ordering::Relaxed) {
+            abandoned.remove(&self.topic);
+        }
+    }
+}
+
+/// Somebody who waits for a look-up, and may give up.
+struct Waited<'l> {
+    look_ups: &'l LookUps,
+    topic: String,
+    is_over: Arc<AtomicBool>,
+    task: Option<JoinHandle<Result<(), SerializeError>>>,
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        let Some(task) = self.task.take() else { return };
+        let mut abandoned = self.look_ups.0.abandoned.lock();
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let is_needed = abandoned.len() < TOPICS_MAX && abandoned.insert(std::mem::take(&mut self.topic));
+        self.is_over.store(!is_needed, Ordering::Relaxed);
+        drop(abandoned);
+        if !is_needed {
+            // What it holds locks, too, when it is dropped.
+            task.abort();
+        }
     }
 }
 
@@ -116,7 +201,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut topics = self.look_ups.0.lock();
+        let mut topics = self.look_ups.0.started.lock();
         match self.failure.take() {
             Some(error) => topics.insert(std::mem::take(&mut self.topic), LookUp::Failed(error)),
             None => topics.remove(&self.topic),

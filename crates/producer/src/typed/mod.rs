@@ -21,10 +21,11 @@ use dead_letter::Salvage;
 use look_up::{LookUps, Waiting};
 use ottla_protocol::records::Header;
 use ottla_sender::RecordMetadata;
-use ottla_serialization::{Output, Role, Serializer, Target};
+use ottla_serialization::{Output, Role, SerializeError, Serializer, Target};
 use scratch::{Scratch, Seen};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A producer of keys of type `K` and values of type `V`. Cheap to clone; the [`Producer`] inside can be used beside it.
 ///
@@ -189,15 +190,36 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
 
     /// The bytes of key and value, when all that they need is known.
     async fn serialized(&self, record: &TypedRecord<'_, K, V>) -> Result<Scratch, Error> {
-        let waiting = match self.waiting(record) {
-            Ok(None) => return self.serialize(record).map_err(|error| self.failed(record, error)),
-            Ok(Some(waiting)) => waiting,
-            Err(error) => return Err(self.failed(record, error)),
-        };
-        let ready = look_up::wait(&self.producer, waiting).await;
-        ready
-            .and_then(|()| self.serialize(record))
-            .map_err(|error| self.failed(record, error))
+        match self.waiting(record) {
+            Ok(None) => self.serialize(record).map_err(|error| self.failed(record, error)),
+            Ok(Some(waiting)) => {
+                let serialized = self.looked_up(record, waiting).await;
+                serialized.map_err(|error| self.failed(record, error))
+            }
+            Err(error) => Err(self.failed(record, error)),
+        }
+    }
+
+    /// The bytes of key and value, after what they need was asked for.
+    async fn looked_up(
+        &self,
+        record: &TypedRecord<'_, K, V>,
+        mut waiting: Waiting,
+    ) -> Result<Scratch, Error> {
+        let deadline = Instant::now().checked_add(self.producer.config().max_block());
+        loop {
+            self.look_ups.wait(&self.producer, waiting, deadline).await?;
+            let serialized = self.serialize(record);
+            let is_forgotten = matches!(&serialized, Err(error) if error.is_not_ready());
+            if !is_forgotten || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return serialized;
+            }
+            // What was learnt may be forgotten at once, where there are more topics than a serializer remembers.
+            match self.waiting(record)? {
+                Some(again) => waiting = again,
+                None => return self.serialize(record),
+            }
+        }
     }
 
     /// The bytes of key and value, if all that they need is known; otherwise the look-up is started.
@@ -214,8 +236,10 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
     fn waiting(&self, record: &TypedRecord<'_, K, V>) -> Result<Option<Waiting>, Error> {
         let headers = Seen(&record.headers);
         let target = |role| Target::new(record.topic_name(), role).with_headers(&headers);
-        let key = self.key.prepare(&target(Role::Key), record.key)?;
-        let value = self.value.prepare(&target(Role::Value), record.value)?;
+        let key = target(Role::Key);
+        let key = placed(&key, self.key.prepare(&key, record.key))?;
+        let value = target(Role::Value);
+        let value = placed(&value, self.value.prepare(&value, record.value))?;
         if key.is_ready() && value.is_ready() {
             return Ok(None);
         }
@@ -233,14 +257,24 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
             added,
             payloads,
         } = &mut scratch;
-        payloads.0 = self
+        let place = target(Role::Key);
+        let written = self
             .key
-            .serialize(&target(Role::Key), record.key, &mut Output::new(key, added))?;
-        payloads.1 =
-            self.value
-                .serialize(&target(Role::Value), record.value, &mut Output::new(value, added))?;
+            .serialize(&place, record.key, &mut Output::new(key, added));
+        payloads.0 = placed(&place, written)?;
+        let place = target(Role::Value);
+        let written = self
+            .value
+            .serialize(&place, record.value, &mut Output::new(value, added));
+        payloads.1 = placed(&place, written)?;
         Ok(scratch)
     }
+}
+
+/// A serializer of the caller's own may not say where it failed.
+#[inline]
+fn placed<T>(target: &Target<'_>, outcome: Result<T, SerializeError>) -> Result<T, Error> {
+    outcome.map_err(|error| Error::from(error.at(target)))
 }
 
 impl<K: ?Sized, V: ?Sized> Clone for TypedProducer<K, V> {

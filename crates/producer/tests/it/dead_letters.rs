@@ -3,9 +3,13 @@
 use crate::support::{TOPIC, producer};
 use ottla::serialization::builtin::{LongSerializer, StringSerializer};
 use ottla::serialization::{ErrorKind, JsonSerializer, Output, Payload, SerializeError, Serializer, Target};
-use ottla::{DeadLetterCounts, DeadLetters, Error, Producer, Record, TypedProducer, TypedRecord};
-use ottla_broker::{Fault, FaultAction, TestCluster};
+use ottla::transport::{BoxFuture, Endpoint, Resolver};
+use ottla::{DeadLetterCounts, DeadLetters, Error, Metric, Producer, Record, TypedProducer, TypedRecord};
+use ottla_broker::{Fault, FaultAction, TestCluster, TopicConfig, TopicSpec};
 use ottla_protocol::{ApiKey, ErrorCode};
+use std::future::ready;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,6 +64,20 @@ fn counts(producer: &Producer, taken: u64, written: u64, lost: u64) {
     let mut expected = DeadLetterCounts::default();
     (expected.taken, expected.written, expected.lost) = (taken, written, lost);
     assert_eq!(producer.dead_letter_counts(), expected);
+    let metrics = producer.metrics();
+    let total = |name: &str| {
+        let found = metrics
+            .iter()
+            .find(|metric| metric.group() == "producer-dead-letter-metrics" && metric.name() == name);
+        found.and_then(Metric::number).expect("a number")
+    };
+    let totals = [
+        "dead-letter-total",
+        "dead-letter-written-total",
+        "dead-letter-lost-total",
+    ]
+    .map(total);
+    assert_eq!(totals, [taken, written, lost].map(|count| count as f64));
 }
 
 #[tokio::test]
@@ -358,6 +376,74 @@ async fn a_letter_survives_the_abort_of_its_records_transaction() {
     assert_eq!(cluster.committed_records(DEAD, 0).len(), 2);
     // They were written outside of any transaction.
     assert_eq!(cluster.records(DEAD, 0).len(), 2);
+}
+
+/// A broker says which records of a batch it does not like (KIP-467). The others can be sent again: they are no letters.
+#[tokio::test]
+async fn who_fails_because_of_its_neighbours_is_no_letter() {
+    let mut compacted = TopicConfig::default();
+    compacted.compact = true;
+    let topic = TopicSpec::new(TOPIC, 1).with_config(compacted);
+    let cluster = TestCluster::builder()
+        .topic(DEAD, 1)
+        .configure(|config| config.topics.push(topic))
+        .start_blocking()
+        .expect("loopback has free ports");
+    let producer = with_letters(&cluster, &[("linger.ms", "60000")]);
+    let mut deliveries = Vec::new();
+    for key in [Some("a"), None, Some("b")] {
+        let mut record = Record::to(TOPIC).value("v");
+        if let Some(key) = key {
+            record = record.key(key);
+        }
+        deliveries.push(producer.send(&record).await.expect("queued"));
+    }
+    // They are one batch, which goes now.
+    producer.flush().await;
+    let mut told = Vec::new();
+    for delivery in deliveries {
+        let error = delivery.await.expect_err("refused");
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD), "{error}");
+        told.push((error.is_dead_letter(), error.is_retriable()));
+    }
+    assert_eq!(told, [(false, true), (true, false), (false, true)]);
+    counts(&producer, 1, 1, 0);
+    assert_eq!(letter(&cluster).0, None);
+}
+
+/// Every name is this machine.
+#[derive(Debug)]
+struct Here;
+
+impl Resolver for Here {
+    fn resolve(&self, endpoint: &Endpoint) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port()));
+        Box::pin(ready(Ok(vec![address])))
+    }
+}
+
+/// Through a tunnel, say: letters go the same way as the records.
+#[tokio::test]
+async fn letters_reach_brokers_as_records_do() {
+    let cluster = cluster();
+    let servers = cluster.bootstrap_servers();
+    let port = servers.rsplit(':').next().expect("a port");
+    let producer = Producer::builder()
+        .bootstrap_servers(format!("kafka.invalid:{port}"))
+        .resolver(Arc::new(Here))
+        .set("linger.ms", "0")
+        .set("max.block.ms", "10000")
+        .dead_letters(DeadLetters::to(DEAD))
+        .build()
+        .expect("a good configuration");
+    cluster.add_fault(refuse(TOPIC, ErrorCode::INVALID_RECORD).once());
+    let delivery = producer
+        .send(&Record::to(TOPIC).value("v"))
+        .await
+        .expect("queued");
+    assert!(delivery.await.expect_err("refused").is_dead_letter());
+    producer.flush().await;
+    counts(&producer, 1, 1, 0);
 }
 
 /// Letters wait for their own topic's metadata, on nobody's time.

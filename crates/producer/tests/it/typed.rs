@@ -7,10 +7,15 @@ use ottla::serialization::mock::{Fault, MockRegistry, MockServer};
 use ottla::serialization::registry::{
     IdForm, Registry, RegistryConfig, Schema, SchemaKind, SerializerSettings,
 };
-use ottla::serialization::{ErrorKind, JsonSerializer};
+use ottla::serialization::{
+    ErrorKind, JsonSerializer, Output, Payload, Preparation, Readiness, Role, SerializeError, Serializer,
+    Target,
+};
 use ottla::{RegistryHttp, TypedProducer, TypedRecord};
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct Order {
@@ -162,6 +167,106 @@ async fn try_send_starts_the_look_up() {
         }
     }
     assert_eq!(refusals, 1, "the first look-up's error was told, once");
+}
+
+/// A serializer of somebody's own: it says of its errors no more than what is wrong, and forgets what it has learnt.
+#[derive(Default)]
+struct Careless {
+    /// So many times it has forgotten what it learnt when it should write.
+    forgets: AtomicU32,
+}
+
+impl Serializer<i64> for Careless {
+    fn prepare(&self, _: &Target<'_>, _: Option<&i64>) -> Result<Readiness, SerializeError> {
+        match self.forgets.load(Ordering::Relaxed) {
+            0 => Ok(Readiness::Ready),
+            _ => Ok(Readiness::Pending(Preparation::new(async { Ok(()) }))),
+        }
+    }
+
+    fn serialize(
+        &self,
+        target: &Target<'_>,
+        value: Option<&i64>,
+        output: &mut Output<'_>,
+    ) -> Result<Payload, SerializeError> {
+        let less = |forgets: u32| forgets.checked_sub(1);
+        if self
+            .forgets
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+        {
+            return Err(SerializeError::new(ErrorKind::NotReady, "forgotten"));
+        }
+        match value {
+            Some(..0) => Err(SerializeError::value("below zero")),
+            value => LongSerializer.serialize(target, value, output),
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_of_anybodys_serializers_name_topic_and_role() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster, &[]);
+    let typed = TypedProducer::<i64, i64>::new(producer, Careless::default(), Careless::default());
+    for (key, value, role) in [(-1, 1, Role::Key), (1, -1, Role::Value)] {
+        let record = TypedRecord::to(TOPIC).key(&key).value(&value);
+        let error = typed.send(&record).await.map(drop).expect_err("below zero");
+        let cause = error.serialize_error().expect("a serializer's");
+        assert_eq!(cause.role(), Some(role));
+        assert_eq!(
+            error.to_string(),
+            format!("{role} for topic \"orders\": below zero")
+        );
+    }
+}
+
+/// With more topics than a serializer remembers, others push out what was learnt a moment ago.
+#[tokio::test]
+async fn a_send_asks_again_for_what_was_forgotten_at_once() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster, &[]);
+    let forgets = AtomicU32::new(3);
+    let typed = TypedProducer::<i64, i64>::new(producer, LongSerializer, Careless { forgets });
+    let record = TypedRecord::to(TOPIC).key(&1).value(&2);
+    typed.send(&record).await.expect("queued").await.expect("acked");
+}
+
+/// Who is less patient than the registry leaves the asking behind, but once for a topic, and not for each record.
+#[tokio::test]
+async fn sends_that_are_given_up_leave_one_look_up_behind() {
+    let cluster = cluster(1);
+    let mock = MockRegistry::new();
+    let server = MockServer::start(mock.clone()).expect("a port");
+    let runtime = tokio::runtime::Handle::current();
+    let producer = ottla::Producer::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .runtime(runtime.clone())
+        .build()
+        .expect("a good configuration");
+    let typed =
+        TypedProducer::<str, Order>::new(producer, StringSerializer::default(), avro(&server, |_| {}));
+    mock.push_fault(Fault::Delay(Duration::from_millis(500)));
+    let value = order(1);
+    let record = TypedRecord::to(TOPIC).value(&value);
+    let before = runtime.metrics().num_alive_tasks();
+    for _ in 0..50 {
+        let given_up = tokio::time::timeout(Duration::from_millis(1), typed.send(&record)).await;
+        assert!(given_up.is_err(), "the registry is slower");
+    }
+    let left = runtime.metrics().num_alive_tasks().saturating_sub(before);
+    assert!(left < 10, "{left} tasks for one question");
+    // What was left behind has the answer.
+    let mut tries = 0;
+    while tokio::time::timeout(Duration::from_millis(50), typed.send(&record))
+        .await
+        .is_err()
+    {
+        tries += 1;
+        assert!(tries < 200, "nobody asks on");
+    }
+    assert_eq!(mock.take_requests().len(), 1);
 }
 
 #[cfg(feature = "tls")]

@@ -261,10 +261,12 @@ impl Sender {
             Some((index, because(error.batch_index_error_message.as_ref())))
         });
         let culprits: Vec<_> = culprits.collect();
-        let count = culprits.len();
-        let others = failure
-            .clone()
-            .with_detail(format!("{count} other records of the same batch were refused"));
+        let others = match culprits.len() {
+            // An answer that names none of them means all.
+            0 => because(None),
+            count => DeliveryFailure::new(FailureKind::Neighbours(code), pending.persistence())
+                .with_detail(format!("{count} of them; this one may be sent again")),
+        };
         pending.batch.reject(culprits, others);
         self.give_up(slot, &pending);
         self.settle(slot, id, now);

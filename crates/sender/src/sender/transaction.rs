@@ -102,7 +102,7 @@ impl Sender {
         let incomplete = flushes.incomplete() > 0;
         if let Some(failure) = flushes.take_failure() {
             let code = match failure.kind {
-                FailureKind::Broker(code) => Some(code),
+                FailureKind::Broker(code) | FailureKind::Neighbours(code) => Some(code),
                 _ => None,
             };
             transactions

@@ -25,7 +25,7 @@ pub(super) fn write<T: Serialize + ?Sized>(
         graph,
         node: graph.root,
         out: bytes,
-        depth: 0,
+        depth: Depth(0),
     };
     value.serialize(encoder).map_err(Misfit::into_error)
 }
@@ -111,7 +111,33 @@ struct Encoder<'s, 'o> {
     graph: &'s Graph,
     node: Index,
     out: &'o mut Vec<u8>,
-    depth: u32,
+    depth: Depth,
+}
+
+/// How deep a value stands in others, and in the topmost bit whether it came as JSON, so that it may name the branches of
+/// unions: each field costs time, because an encoder is made for each value.
+#[derive(Clone, Copy)]
+struct Depth(u32);
+
+impl Depth {
+    const JSON: u32 = 1 << 31;
+
+    fn is_json(self) -> bool {
+        self.0 & Depth::JSON != 0
+    }
+
+    fn of_json(self) -> Depth {
+        Depth(self.0 | Depth::JSON)
+    }
+
+    /// For what is inside.
+    #[inline]
+    fn deeper(self) -> Result<Depth, Misfit> {
+        if self.0 & !Depth::JSON >= DEPTH_MAX {
+            return Err(Misfit::new(format!("values are nested deeper than {DEPTH_MAX}")));
+        }
+        Ok(Depth(self.0 + 1))
+    }
 }
 
 impl<'s, 'o> Encoder<'s, 'o> {
@@ -196,21 +222,13 @@ impl<'s, 'o> Encoder<'s, 'o> {
         name: &'static str,
         length: Option<usize>,
     ) -> Result<Fields<'s, 'o>, Misfit> {
-        let is_map = name.is_empty();
         if let Node::Union(branches) = self.graph.node(self.node) {
-            let node = |branch: &Index| self.graph.node(*branch);
-            let records = branches
-                .iter()
-                .filter(|branch| matches!(node(branch), Node::Record(_)));
-            let is_named = branches.iter().any(|branch| node(branch).short_name() == name);
-            let has_map = branches.iter().any(|branch| matches!(node(branch), Node::Map(_)));
-            if records.count() > 1 && !is_named && !(is_map && has_map) {
-                return Err(Misfit::new(format!(
-                    "{what} fits more than one branch of the union ({}): use an enum with a variant for each",
-                    names(self.graph, branches)
-                )));
+            if self.depth.is_json() && length == Some(1) {
+                return Ok(Fields::undecided(self, branches));
             }
+            check_records(self.graph, branches, what, name, self.depth.is_json())?;
         }
+        let is_map = name.is_empty();
         let fits = |node: &Node| match node {
             Node::Record(_) if !is_map && node.short_name() == name => Some(0),
             Node::Map(_) if is_map => Some(0),
@@ -221,15 +239,33 @@ impl<'s, 'o> Encoder<'s, 'o> {
         let (node, encoder) = self.choose(what, fits)?;
         Fields::begin(encoder, node, length)
     }
+}
 
-    /// For what is inside.
-    #[inline]
-    fn deeper(&self) -> Result<u32, Misfit> {
-        if self.depth >= DEPTH_MAX {
-            return Err(Misfit::new(format!("values are nested deeper than {DEPTH_MAX}")));
-        }
-        Ok(self.depth + 1)
+/// Several records cannot be told apart, unless by their names.
+fn check_records(
+    graph: &Graph,
+    branches: &[Index],
+    what: &str,
+    name: &str,
+    is_json: bool,
+) -> Result<(), Misfit> {
+    let node = |branch: &Index| graph.node(*branch);
+    let records = branches
+        .iter()
+        .filter(|branch| matches!(node(branch), Node::Record(_)));
+    let is_named = branches.iter().any(|branch| node(branch).short_name() == name);
+    let has_map = branches.iter().any(|branch| matches!(node(branch), Node::Map(_)));
+    if records.count() < 2 || is_named || (name.is_empty() && has_map) {
+        return Ok(());
     }
+    let advice = match is_json {
+        true => "name it, as {\"the branch\": …}",
+        false => "use an enum with a variant for each",
+    };
+    let names = names(graph, branches);
+    Err(Misfit::new(format!(
+        "{what} fits more than one branch of the union ({names}): {advice}"
+    )))
 }
 
 #[cold]
@@ -387,10 +423,14 @@ impl<'s, 'o> ser::Serializer for Encoder<'s, 'o> {
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<(), Misfit> {
-        value.serialize(self)
+        let depth = match name {
+            crate::JSON_TEXT => self.depth.of_json(),
+            _ => self.depth,
+        };
+        value.serialize(Encoder { depth, ..self })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

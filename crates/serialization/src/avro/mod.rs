@@ -6,8 +6,9 @@
 //!
 //! What a serde value may become: integers any number type that holds them; text a string, an enum's symbol, or bytes
 //! whose characters are the bytes (as in Avro's JSON); sequences of bytes also bytes and fixed; structs and maps a record
-//! or a map. In a union the branch is chosen that fits best, and for an enum's variant the branch of that name. A field
-//! that is missing gets its default, or null; one that the schema does not have is an error.
+//! or a map. In a union the branch is chosen that fits best, and for an enum's variant the branch of that name; a text in
+//! JSON ([`JsonText`](crate::JsonText)) may also name it as Avro's own JSON does. A field that is missing gets its default,
+//! or null; one that the schema does not have is an error.
 
 mod compatibility;
 mod decode;

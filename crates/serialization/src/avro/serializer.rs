@@ -69,8 +69,7 @@ impl<T: Serialize + ?Sized> Serializer<T> for AvroSerializer {
                 .map_err(|error| error.at(target))?,
             #[cfg(feature = "registry")]
             Source::Registry(binding) => {
-                let snapshot = binding.snapshot();
-                let bound = snapshot.require(target)?;
+                let bound = binding.require(target)?;
                 bound.write_id(target, output);
                 bound
                     .compiled()

@@ -156,6 +156,106 @@ fn an_enum_chooses_the_branch_of_its_name() {
     assert_eq!(written(&schema, &card), [4, 0]);
 }
 
+/// Texts in JSON may name the branches of unions, as Avro's own JSON does, or leave them out where it is clear.
+#[cfg(feature = "json")]
+#[test]
+fn json_names_the_branches_of_unions() {
+    let record = |name: &str, field: &str| {
+        json!({"type": "record", "name": name, "fields": [
+        {"name": field, "type": ["null", "long"]}]})
+    };
+    let schema = schema(json!({"type": "record", "name": "R", "fields": [
+        {"name": "plain", "type": ["null", "int", "string", "double"]},
+        {"name": "record", "type": ["null", record("shop.A", "x"), record("shop.B", "x"), "string"]},
+        {"name": "one", "type": ["null", record("shop.C", "string"), "string"]},
+        {"name": "map", "type": ["null", {"type": "map", "values": ["null", "string"]}, "bytes"]},
+        {"name": "named", "type": ["null", {"type": "enum", "name": "shop.E", "symbols": ["U", "V"]},
+            {"type": "fixed", "name": "shop.F", "size": 2}, {"type": "array", "items": ["null", "int"]}]},
+    ]}));
+    let nothing = json!({"plain": null, "record": null, "one": null, "map": null, "named": null});
+    let written = |field: &str, value: &Value| {
+        let mut text = nothing.clone();
+        text[field] = value.clone();
+        let value = crate::JsonValue::parse(text.to_string().as_bytes()).expect("JSON");
+        let mut bytes = Vec::new();
+        let outcome = schema.write(&value, &mut bytes);
+        outcome.map(|()| bytes.into_iter().filter(|byte| *byte != 0).collect::<Vec<_>>())
+    };
+    for (field, value, expected) in [
+        ("plain", json!("x"), &[4, 2, b'x'][..]),
+        ("plain", json!({"string": "x"}), &[4, 2, b'x']),
+        ("plain", json!({"int": 7}), &[2, 14]),
+        ("plain", json!({"double": 1}), &[6, 240, 63]),
+        ("plain", json!({"null": null}), &[]),
+        // Of several records only the name tells which one is meant; what is in it may be named, too.
+        ("record", json!({"shop.B": {"x": 1}}), &[4, 2, 2]),
+        ("record", json!({"shop.A": {"x": {"long": 1}}}), &[2, 2, 2]),
+        ("record", json!({"string": "x"}), &[6, 2, b'x']),
+        ("one", json!({"shop.C": {"string": 1}}), &[2, 2, 2]),
+        // A name always means the branch, though a field is called so.
+        ("one", json!({"string": "x"}), &[4, 2, b'x']),
+        ("map", json!({"k": "x"}), &[2, 2, 2, b'k', 2, 2, b'x']),
+        (
+            "map",
+            json!({"map": {"k": {"string": "x"}}}),
+            &[2, 2, 2, b'k', 2, 2, b'x'],
+        ),
+        (
+            "map",
+            json!({"a": "x", "map": "y"}),
+            &[2, 4, 2, b'a', 2, 2, b'x', 6, b'm', b'a', b'p', 2, 2, b'y'],
+        ),
+        ("map", json!({"bytes": "\u{ff}"}), &[4, 2, 255]),
+        ("named", json!("V"), &[2, 2]),
+        ("named", json!({"shop.E": "V"}), &[2, 2]),
+        ("named", json!({"shop.F": "ab"}), &[4, b'a', b'b']),
+        (
+            "named",
+            json!({"array": [{"int": 1}, 2, null]}),
+            &[6, 6, 2, 2, 2, 4],
+        ),
+    ] {
+        assert_eq!(written(field, &value), Ok(expected.to_vec()), "{field}: {value}");
+    }
+    for (field, value, place, says) in [
+        ("plain", json!({"int": "x"}), "plain.int", "is no int"),
+        (
+            "plain",
+            json!({"long": 1}),
+            "plain",
+            "\"long\" is no branch of the union (null, int, string, double)",
+        ),
+        (
+            "plain",
+            json!({"int": 1, "string": "x"}),
+            "plain",
+            "fits no branch",
+        ),
+        ("plain", json!({}), "plain", "fits no branch"),
+        ("record", json!({"x": 1}), "record", "name it, as {"),
+        (
+            "record",
+            json!({"shop.A": {"y": 1}}),
+            "record.shop.A.y",
+            "no such field",
+        ),
+        ("map", json!({"map": "x"}), "map.map", "is no map"),
+    ] {
+        let error = written(field, &value).expect_err("it does not fit");
+        assert_eq!(error.field(), Some(place), "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+    // From Rust a map is a map.
+    let map = BTreeMap::from([("map", "x")]);
+    let value = BTreeMap::from([("map", Some(map))]);
+    let mut bytes = Vec::new();
+    schema.write(&value, &mut bytes).expect("it fits");
+    assert!(
+        bytes.ends_with(&[2, 2, 6, b'm', b'a', b'p', 2, 2, b'x', 0, 0]),
+        "{bytes:?}"
+    );
+}
+
 #[test]
 fn the_field_at_fault_is_named() {
     let mut value = serde_json::to_value(order()).expect("JSON");

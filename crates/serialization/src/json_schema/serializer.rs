@@ -104,8 +104,7 @@ impl<T: Serialize + ?Sized> Serializer<T> for JsonSchemaSerializer {
                 .map_err(|error| error.at(target))?,
             #[cfg(feature = "registry")]
             Source::Registry(binding) => {
-                let snapshot = binding.snapshot();
-                let bound = snapshot.require(target)?;
+                let bound = binding.require(target)?;
                 bound.write_id(target, output);
                 self.append(bound.compiled(), value, output.bytes)
                     .map_err(|error| error.with_subject(bound.subject()).at(target))?;

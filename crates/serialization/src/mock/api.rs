@@ -49,8 +49,11 @@ pub(super) fn answer(store: &mut Store, request: &ReceivedRequest) -> Response {
                 .or_default()
                 .compatibility = Some(level);
         }),
-        (Some(Method::Post), ["compatibility", "subjects", subject, "versions", _]) => {
-            compatibility(store, subject, &request.body)
+        (Some(Method::Post), ["compatibility", "subjects", subject, "versions", rest @ ..])
+            if rest.len() < 2 =>
+        {
+            let is_verbose = request.target.contains("verbose=true");
+            compatibility(store, subject, rest.first().copied(), &request.body, is_verbose)
         }
         _ => Err(error(404, 404, "HTTP 404 Not Found")),
     };
@@ -103,20 +106,13 @@ fn schema(body: &[u8]) -> Result<Schema, Response> {
 fn refused(refusal: Refusal, subject: &str) -> Response {
     match refusal {
         Refusal::Invalid(why) => error(422, 42_201, &format!("Invalid schema: {why}")),
-        Refusal::Incompatible(why) => error(
-            409,
-            409,
-            &format!(
+        Refusal::Incompatible(differences) => {
+            let why = differences.join("; ");
+            let message = format!(
                 "Schema being registered is incompatible with an earlier schema for subject \"{subject}\": {why}"
-            ),
-        ),
-        Refusal::Unchecked(kind) => error(
-            501,
-            50_101,
-            &format!(
-                "this mock cannot check the compatibility of {kind} schemas: set the subject's compatibility to NONE"
-            ),
-        ),
+            );
+            error(409, 409, &message)
+        }
     }
 }
 
@@ -243,10 +239,35 @@ fn set_level(body: &[u8], set: impl FnOnce(Compatibility)) -> Outcome {
     Ok(json!({"compatibility": level.compatibility}))
 }
 
-fn compatibility(store: &Store, subject: &str, body: &[u8]) -> Outcome {
-    match store.check(subject, &schema(body)?) {
-        Ok(()) => Ok(json!({"is_compatible": true})),
-        Err(Refusal::Incompatible(_)) => Ok(json!({"is_compatible": false})),
-        Err(refusal) => Err(refused(refusal, subject)),
+/// Without a version it is what a registration would be held against.
+fn compatibility(
+    store: &Store,
+    subject: &str,
+    version: Option<&str>,
+    body: &[u8],
+    is_verbose: bool,
+) -> Outcome {
+    let schema = schema(body)?;
+    let checked = match version {
+        None => store.check(subject, &schema),
+        Some(version) => {
+            let found = match find_version(store, subject, version) {
+                Ok((_, id)) => vec![id],
+                // What is not there yet is compatible with everything.
+                Err(_) if version == "latest" => Vec::new(),
+                Err(response) => return Err(response),
+            };
+            store.check_with(subject, &schema, &found)
+        }
+    };
+    let differences = match checked {
+        Ok(()) => Vec::new(),
+        Err(Refusal::Incompatible(differences)) => differences,
+        Err(refusal) => return Err(refused(refusal, subject)),
+    };
+    let mut verdict = json!({"is_compatible": differences.is_empty()});
+    if is_verbose {
+        verdict["messages"] = json!(differences);
     }
+    Ok(verdict)
 }

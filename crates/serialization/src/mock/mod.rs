@@ -4,10 +4,14 @@
 //! reaches it directly, because it is an [`Http`] itself, by the address `mock://name` ([`MockRegistry::scope`]), or over
 //! real HTTP ([`MockServer`]).
 //!
-//! Compatibility is checked for Avro. For Protobuf and JSON Schema it is not: a second, different version is refused with
-//! status 501 and a message that says so, unless the subject's compatibility is `NONE`.
+//! Schemas are checked as Confluent's registry does, for Avro, Protobuf and JSON Schema: what is none is refused with
+//! status 422, and a version that does not go with the earlier ones, by the subject's level of compatibility, with 409 and
+//! what is wrong. (What is not compared of a JSON Schema: `contains`, `unevaluatedItems`, `unevaluatedProperties`,
+//! `propertyNames`, and `if`.)
 
 mod api;
+mod json;
+mod protobuf;
 mod server;
 mod store;
 

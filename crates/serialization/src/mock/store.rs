@@ -1,7 +1,9 @@
 //! What the mock remembers.
 
+use super::{json, protobuf};
 use crate::avro::AvroSchema;
 use crate::registry::{Compatibility, Guid, Schema, SchemaKind};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
@@ -29,9 +31,7 @@ pub(super) enum Refusal {
     /// It is none: 42201.
     Invalid(String),
     /// The earlier versions do not go with it: 409.
-    Incompatible(String),
-    /// Nobody can tell: 501.
-    Unchecked(SchemaKind),
+    Incompatible(Vec<String>),
 }
 
 impl Subject {
@@ -100,54 +100,65 @@ impl Store {
 
     /// Whether the subject takes the schema as its next version.
     pub(super) fn check(&self, subject: &str, schema: &Schema) -> Result<(), Refusal> {
-        self.validate(schema, 0)?;
-        let Some(found) = self.subjects.get(subject) else {
-            return Ok(());
-        };
-        use Compatibility::{Backward, Forward, Full, None as Nothing};
-        let level = found.compatibility.unwrap_or(self.compatibility);
-        let is_transitive = !matches!(level, Backward | Forward | Full);
-        if level == Nothing {
-            return Ok(());
-        }
-        let mut earlier: Vec<u32> = found.versions().map(|(_, id)| id).rev().collect();
+        use Compatibility::{Backward, Forward, Full};
+        let is_transitive = !matches!(self.level(subject), Backward | Forward | Full);
+        let found = self.subjects.get(subject);
+        let ids = found.into_iter().flat_map(Subject::versions).map(|(_, id)| id);
+        let mut earlier: Vec<u32> = ids.collect();
+        // The last one is told about first.
+        earlier.reverse();
         if !is_transitive {
             earlier.truncate(1);
         }
-        for id in earlier {
-            if let Some(old) = self.schema(id) {
-                self.check_pair(level, old, schema)?;
-            }
+        self.check_with(subject, schema, &earlier)
+    }
+
+    /// Whether the schema goes with these, by the subject's level.
+    pub(super) fn check_with(&self, subject: &str, schema: &Schema, ids: &[u32]) -> Result<(), Refusal> {
+        self.validate(schema, 0)?;
+        let level = self.level(subject);
+        if level == Compatibility::None {
+            return Ok(());
+        }
+        for old in ids.iter().filter_map(|id| self.schema(*id)) {
+            self.check_pair(level, old, schema)?;
         }
         Ok(())
     }
 
+    fn level(&self, subject: &str) -> Compatibility {
+        let own = self.subjects.get(subject).and_then(|found| found.compatibility);
+        own.unwrap_or(self.compatibility)
+    }
+
     fn check_pair(&self, level: Compatibility, old: &Schema, new: &Schema) -> Result<(), Refusal> {
-        use Compatibility::{Backward, BackwardTransitive, Forward, ForwardTransitive};
         if canonical(old) == canonical(new) {
             return Ok(());
         }
         if old.kind != new.kind {
-            return Err(Refusal::Incompatible(format!(
-                "schema type {} was {}",
-                new.kind, old.kind
-            )));
+            let kinds = format!("schema type {} was {}", new.kind, old.kind);
+            return Err(Refusal::Incompatible(vec![kinds]));
         }
-        if new.kind != SchemaKind::Avro {
-            return Err(Refusal::Unchecked(new.kind));
-        }
-        let (old, new) = (self.avro(old)?, self.avro(new)?);
-        let mut differences = Vec::new();
-        if !matches!(level, Forward | ForwardTransitive) {
-            differences.extend(new.incompatibilities(&old));
-        }
-        if !matches!(level, Backward | BackwardTransitive) {
-            differences.extend(old.incompatibilities(&new));
-        }
+        let differences = match new.kind {
+            SchemaKind::Avro => {
+                let (old, new) = (self.avro(old)?, self.avro(new)?);
+                both_ways(level, &old, &new, |writer, reader| {
+                    reader.incompatibilities(writer)
+                })
+            }
+            SchemaKind::Json => {
+                let (old, new) = (self.json(old)?, self.json(new)?);
+                both_ways(level, &old, &new, json::incompatibilities)
+            }
+            SchemaKind::Protobuf => {
+                let (old, new) = (self.protobuf(old)?, self.protobuf(new)?);
+                both_ways(level, &old, &new, protobuf::incompatibilities)
+            }
+        };
         if differences.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::Incompatible(differences.join("; ")))
+            Err(Refusal::Incompatible(differences))
         }
     }
 
@@ -160,17 +171,8 @@ impl Store {
         }
         match schema.kind {
             SchemaKind::Avro => self.avro(schema).map(drop),
-            SchemaKind::Json => match serde_json::from_str(&schema.text) {
-                Ok(serde_json::Value::Object(_) | serde_json::Value::Bool(_)) => Ok(()),
-                Ok(_) => Err(Refusal::Invalid(
-                    "a JSON Schema is an object or a boolean".to_owned(),
-                )),
-                Err(error) => Err(Refusal::Invalid(error.to_string())),
-            },
-            SchemaKind::Protobuf if schema.text.trim().is_empty() => {
-                Err(Refusal::Invalid("Empty schema".to_owned()))
-            }
-            SchemaKind::Protobuf => Ok(()),
+            SchemaKind::Json => self.json(schema).map(drop),
+            SchemaKind::Protobuf => self.protobuf(schema).map(drop),
         }
     }
 
@@ -187,14 +189,52 @@ impl Store {
     fn avro(&self, schema: &Schema) -> Result<AvroSchema, Refusal> {
         let mut others = Vec::new();
         self.collect(schema, &mut others, 0)?;
+        let others: Vec<_> = others.into_iter().map(|(_, text)| text).collect();
         AvroSchema::parse_with(&schema.text, &others).map_err(|error| Refusal::Invalid(error.to_string()))
     }
 
-    /// What the schema refers to, each before what needs it, and once.
+    fn json(&self, schema: &Schema) -> Result<json::Documents, Refusal> {
+        let read = |text: &str| match serde_json::from_str(text) {
+            Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(schema),
+            Ok(_) => Err(Refusal::Invalid(
+                "a JSON Schema is an object or a boolean".to_owned(),
+            )),
+            Err(error) => Err(Refusal::Invalid(error.to_string())),
+        };
+        let mut others = Vec::new();
+        self.collect(schema, &mut others, 0)?;
+        let others = others
+            .into_iter()
+            .map(|(name, text)| Ok((name.to_owned(), read(text)?)));
+        Ok(json::Documents {
+            root: read(&schema.text)?,
+            others: others.collect::<Result<_, Refusal>>()?,
+        })
+    }
+
+    fn protobuf(&self, schema: &Schema) -> Result<protobuf::Files, Refusal> {
+        let read = |text: &str| crate::protobuf::file(text).map_err(Refusal::Invalid);
+        let mut others = Vec::new();
+        self.collect(schema, &mut others, 0)?;
+        let root = read(&schema.text)?;
+        let is_known =
+            |import: &&String| import.starts_with("google/") || others.iter().any(|(name, _)| name == import);
+        if let Some(import) = root.dependency.iter().find(|import| !is_known(import)) {
+            let why = format!("it imports {import:?}, which is not among its references");
+            return Err(Refusal::Invalid(why));
+        }
+        let imports = others.into_iter().map(|(_, text)| read(text));
+        Ok(protobuf::Files {
+            root,
+            imports: imports.collect::<Result<_, Refusal>>()?,
+        })
+    }
+
+    /// Names and texts of what the schema refers to, each before what needs it, and once.
     fn collect<'a>(
         &'a self,
-        schema: &Schema,
-        others: &mut Vec<&'a str>,
+        schema: &'a Schema,
+        others: &mut Vec<(&'a str, &'a str)>,
         depth: usize,
     ) -> Result<(), Refusal> {
         if depth > DEPTH_MAX {
@@ -203,12 +243,26 @@ impl Store {
         for reference in &schema.references {
             let inner = self.referred(&reference.subject, reference.version.unwrap_or(-1))?;
             self.collect(inner, others, depth + 1)?;
-            if !others.contains(&inner.text.as_str()) {
-                others.push(&inner.text);
+            let other = (reference.name.as_str(), inner.text.as_str());
+            if !others.contains(&other) {
+                others.push(other);
             }
         }
         Ok(())
     }
+}
+
+/// Differences in the directions that the level asks for; `find` takes the writer first.
+fn both_ways<T>(level: Compatibility, old: &T, new: &T, find: impl Fn(&T, &T) -> Vec<String>) -> Vec<String> {
+    use Compatibility::{Backward, BackwardTransitive, Forward, ForwardTransitive};
+    let mut differences = Vec::new();
+    if !matches!(level, Forward | ForwardTransitive) {
+        differences.extend(find(old, new));
+    }
+    if !matches!(level, Backward | BackwardTransitive) {
+        differences.extend(find(new, old));
+    }
+    differences
 }
 
 /// What makes two schemas the same: white space does not tell them apart, nor does the order of JSON's keys.

@@ -68,8 +68,7 @@ impl DynamicProtobufSerializer {
             Source::Plain(schema) => write(schema, output.bytes).map_err(|error| error.at(target))?,
             #[cfg(feature = "registry")]
             Source::Registry(binding) => {
-                let snapshot = binding.snapshot();
-                let bound = snapshot.require(target)?;
+                let bound = binding.require(target)?;
                 bound.write_id(target, output);
                 write(bound.compiled(), output.bytes)
                     .map_err(|error| error.with_subject(bound.subject()).at(target))?;

@@ -1,5 +1,6 @@
 //! From the texts of `.proto` files to descriptors.
 
+use super::NESTING_MAX;
 use crate::{ErrorKind, SerializeError};
 use base64::Engine as _;
 use prost::Message as _;
@@ -15,8 +16,6 @@ pub(super) const ROOT: &str = "ottla.schema.proto";
 const TEXT_BYTES_MAX: usize = 1 << 20;
 /// With all that it imports.
 const ALL_BYTES_MAX: usize = 4 << 20;
-/// Brackets inside of brackets: messages, and the values of options. The compiler goes down them on the thread's stack.
-const NESTING_MAX: usize = 100;
 
 pub(super) fn wrong(message: impl fmt::Display) -> SerializeError {
     SerializeError::new(ErrorKind::Schema, format!("Protobuf schema: {message}"))
@@ -59,16 +58,8 @@ fn check(text: &str) -> Result<usize, SerializeError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(wrong(format_args!("larger than {TEXT_BYTES_MAX} bytes")));
     }
-    let mut depth = 0_usize;
-    for byte in text.bytes() {
-        match byte {
-            b'{' | b'[' | b'<' | b'(' => depth += 1,
-            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > NESTING_MAX {
-            return Err(wrong(format_args!("nested deeper than {NESTING_MAX}")));
-        }
+    if super::is_nested_too_deep(text) {
+        return Err(wrong(format_args!("nested deeper than {NESTING_MAX}")));
     }
     Ok(text.len())
 }

@@ -1,13 +1,15 @@
 //! One serializer's schema, tied to the topics that it writes to.
 
+use super::first::{First, Lookup};
 use super::flight::Flights;
 use super::wire::{Framing, Guid, SchemaId};
 use super::{IdForm, Registered, Registry, Schema, SchemaSource, SerializerSettings};
 use crate::{ErrorKind, Output, Preparation, Readiness, Role, SerializeError, Target};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What a format makes of a schema: parsed, checked, ready to write with.
@@ -39,8 +41,8 @@ pub trait Compile: Send + Sync + 'static {
 
 /// A schema, or the wish for the latest, tied to topics. Cheap to clone.
 ///
-/// [`snapshot`](Binding::snapshot) is the way of every record: it neither locks nor waits. [`prepare`](Binding::prepare)
-/// asks the registry for what is not found there.
+/// [`find`](Binding::find) is the way of every record: it neither locks nor waits. [`prepare`](Binding::prepare) asks the
+/// registry for what is not found there.
 pub struct Binding<C: Compile> {
     inner: Arc<Inner<C>>,
 }
@@ -50,8 +52,11 @@ struct Inner<C: Compile> {
     settings: SerializerSettings,
     own: Option<(Schema, Arc<C::Compiled>)>,
     compile: C,
-    snapshot: ArcSwap<Topics<C::Compiled>>,
-    /// Held while the next snapshot is made.
+    /// The topics that came first, which are most programs' only ones.
+    first: First<C::Compiled>,
+    /// The others.
+    later: ArcSwap<Topics<C::Compiled>>,
+    /// Held while something is remembered.
     changing: Mutex<()>,
     learning: Flights<(Role, String), ()>,
 }
@@ -71,9 +76,12 @@ pub struct Bound<T> {
     subject: String,
 }
 
-/// What is known at this moment.
-pub struct Snapshot<T> {
-    topics: Guard<Arc<Topics<T>>>,
+/// What was found; it stays whole for as long as this is held.
+pub struct Found<'b, T>(Place<'b, T>);
+
+enum Place<'b, T> {
+    First(&'b Bound<T>),
+    Later(Arc<Bound<T>>),
 }
 
 impl<C: Compile> Binding<C> {
@@ -106,18 +114,33 @@ impl<C: Compile> Binding<C> {
                 settings,
                 own,
                 compile,
-                snapshot: ArcSwap::from_pointee(Topics::default()),
+                first: First::new(),
+                later: ArcSwap::from_pointee(Topics::default()),
                 changing: Mutex::new(()),
                 learning: Flights::new(),
             }),
         })
     }
 
-    /// What is known now; look a target up in it with [`Snapshot::find`].
+    /// What is known of this target.
     #[inline]
-    pub fn snapshot(&self) -> Snapshot<C::Compiled> {
-        Snapshot {
-            topics: self.inner.snapshot.load(),
+    pub fn find(&self, target: &Target<'_>) -> Option<Found<'_, C::Compiled>> {
+        match self.inner.first.find(target.role(), target.topic()) {
+            Lookup::Found(bound) => Some(Found(Place::First(bound))),
+            Lookup::Unknown => None,
+            Lookup::Full => self.inner.find_later(target),
+        }
+    }
+
+    /// As [`find`](Binding::find), for a serializer that cannot go on without.
+    ///
+    /// # Errors
+    /// [`prepare`](Binding::prepare) has not been awaited.
+    #[inline]
+    pub fn require(&self, target: &Target<'_>) -> Result<Found<'_, C::Compiled>, SerializeError> {
+        match self.find(target) {
+            Some(found) => Ok(found),
+            None => Err(not_ready(target)),
         }
     }
 
@@ -129,7 +152,7 @@ impl<C: Compile> Binding<C> {
     /// Whether the target is known, and otherwise what finds it out. All who prepare for the same wait for the same
     /// requests.
     pub fn prepare(&self, target: &Target<'_>) -> Readiness {
-        if self.snapshot().find(target).is_some() {
+        if self.find(target).is_some() {
             return Readiness::Ready;
         }
         let key = (target.role(), target.topic().to_owned());
@@ -176,7 +199,6 @@ impl<T> Default for Topics<T> {
 }
 
 impl<T> Topics<T> {
-    #[inline]
     fn of(&self, role: Role) -> &ByTopic<T> {
         match role {
             Role::Key => &self.of_keys,
@@ -185,25 +207,14 @@ impl<T> Topics<T> {
     }
 }
 
-impl<T> Snapshot<T> {
-    /// What is known for this target.
-    #[inline]
-    pub fn find(&self, target: &Target<'_>) -> Option<&Bound<T>> {
-        self.topics
-            .of(target.role())
-            .get(target.topic())
-            .map(|bound| &**bound)
-    }
+impl<T> Deref for Found<'_, T> {
+    type Target = Bound<T>;
 
-    /// As [`find`](Snapshot::find), for a serializer that cannot go on without.
-    ///
-    /// # Errors
-    /// [`prepare`](Binding::prepare) has not been awaited.
     #[inline]
-    pub fn require(&self, target: &Target<'_>) -> Result<&Bound<T>, SerializeError> {
-        match self.find(target) {
-            Some(bound) => Ok(bound),
-            None => Err(not_ready(target)),
+    fn deref(&self) -> &Bound<T> {
+        match &self.0 {
+            Place::First(bound) => bound,
+            Place::Later(bound) => bound,
         }
     }
 }
@@ -322,19 +333,30 @@ impl<C: Compile> Inner<C> {
         })
     }
 
+    #[cold]
+    fn find_later(&self, target: &Target<'_>) -> Option<Found<'_, C::Compiled>> {
+        let later = self.later.load();
+        let bound = later.of(target.role()).get(target.topic())?;
+        Some(Found(Place::Later(Arc::clone(bound))))
+    }
+
     fn remember(&self, topic: &str, role: Role, bound: Bound<C::Compiled>) {
         let _changing = self.changing.lock();
-        let old = self.snapshot.load();
+        let topics_max = self.settings.topics_max;
+        let Some(bound) = self.first.keep(role, topic, bound, topics_max) else {
+            return;
+        };
+        let old = self.later.load();
         let mut of_keys = old.of_keys.clone();
         let mut of_values = old.of_values.clone();
         let changed = match role {
             Role::Key => &mut of_keys,
             Role::Value => &mut of_values,
         };
-        if changed.len() >= self.settings.topics_max {
+        if changed.len() >= topics_max {
             changed.clear();
         }
         changed.insert(Box::from(topic), Arc::new(bound));
-        self.snapshot.store(Arc::new(Topics { of_keys, of_values }));
+        self.later.store(Arc::new(Topics { of_keys, of_values }));
     }
 }

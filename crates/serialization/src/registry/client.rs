@@ -247,7 +247,8 @@ impl Registry {
         self.complete(answer, subject).await
     }
 
-    /// Whether the schema could be registered as the subject's next version.
+    /// Whether the schema could be registered as the subject's next version. A registry that cannot be asked so
+    /// (Redpanda's) is asked about the last version only, also where the subject's level looks at all of them.
     ///
     /// # Errors
     /// There is no registry, or it cannot read the schema.
@@ -256,12 +257,17 @@ impl Registry {
         struct Verdict {
             is_compatible: bool,
         }
-        let path = format!(
-            "/compatibility/subjects/{}/versions/latest",
-            percent_encoded(subject)
-        );
+        let all = format!("/compatibility/subjects/{}/versions", percent_encoded(subject));
         let body = SchemaBody::of(schema, subject)?;
-        let verdict: Verdict = self.inner.json(Method::Post, &path, Some(&body), subject).await?;
+        let verdict: Result<Verdict, _> = self.inner.json(Method::Post, &all, Some(&body), subject).await;
+        let verdict = match verdict {
+            // Redpanda's registry does not have this, and only tells of one version.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Refused) => {
+                let last = format!("{all}/latest");
+                self.inner.json(Method::Post, &last, Some(&body), subject).await?
+            }
+            verdict => verdict?,
+        };
         Ok(verdict.is_compatible)
     }
 

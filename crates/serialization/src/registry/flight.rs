@@ -47,7 +47,11 @@ impl<K: Hash + Eq, V: Clone> Flights<K, V> {
             flight
         });
         let seat = flight.audience.seat();
-        Waiting { flight, seat }
+        Waiting {
+            flight,
+            seat,
+            has_polled: false,
+        }
     }
 }
 
@@ -73,20 +77,34 @@ impl<V> Flight<V> {
 /// All who wait for a flight: the request wakes them all, because any of them may have to drive it on.
 #[derive(Default)]
 struct Audience {
-    seats: Mutex<Vec<Option<Waker>>>,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    wakers: Vec<Option<Waker>>,
+    /// Left by who waits no longer: callers that only look come and go by the thousand while a request flies.
+    free: Vec<usize>,
 }
 
 impl Audience {
     fn seat(&self) -> usize {
         let mut seats = self.seats.lock();
-        seats.push(None);
-        seats.len() - 1
+        match seats.free.pop() {
+            Some(seat) => seat,
+            None => {
+                seats.wakers.push(None);
+                seats.wakers.len() - 1
+            }
+        }
     }
 }
 
 impl Wake for Audience {
     fn wake(self: Arc<Self>) {
-        let wakers: Vec<_> = self.seats.lock().iter_mut().filter_map(Option::take).collect();
+        let mut seats = self.seats.lock();
+        let wakers: Vec<_> = seats.wakers.iter_mut().filter_map(Option::take).collect();
+        drop(seats);
         for waker in wakers {
             waker.wake();
         }
@@ -97,15 +115,17 @@ impl Wake for Audience {
 pub(super) struct Waiting<V> {
     flight: Arc<Flight<V>>,
     seat: usize,
+    has_polled: bool,
 }
 
 impl<V: Clone> Future for Waiting<V> {
     type Output = Outcome<V>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<V>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<V>> {
+        self.has_polled = true;
         let audience = &self.flight.audience;
         // Before the poll: what wakes during it must find us.
-        if let Some(seat) = audience.seats.lock().get_mut(self.seat) {
+        if let Some(seat) = audience.seats.lock().wakers.get_mut(self.seat) {
             *seat = Some(cx.waker().clone());
         }
         let mut state = self.flight.state.lock();
@@ -129,12 +149,15 @@ impl<V: Clone> Future for Waiting<V> {
 impl<V> Drop for Waiting<V> {
     fn drop(&mut self) {
         let mut seats = self.flight.audience.seats.lock();
-        if let Some(seat) = seats.get_mut(self.seat) {
+        if let Some(seat) = seats.wakers.get_mut(self.seat) {
             *seat = None;
         }
+        seats.free.push(self.seat);
         drop(seats);
         // If it was this one whom the request woke, somebody else has to drive it on.
-        Arc::clone(&self.flight.audience).wake();
+        if self.has_polled {
+            Arc::clone(&self.flight.audience).wake();
+        }
     }
 }
 
@@ -211,6 +234,28 @@ mod tests {
         let mut third = join();
         assert_eq!(poll(&mut third, &woken_1), Poll::Ready(Ok(7)));
         assert_eq!(made.load(Ordering::Relaxed), 2);
+    }
+
+    /// Every `try_send` joins to see whether all is known, and waits for nothing.
+    #[test]
+    fn who_only_looks_takes_no_room_and_wakes_nobody() {
+        let flights: Flights<u8, u32> = Flights::new();
+        let gate = Arc::new(Mutex::new((false, None)));
+        let join = || {
+            flights.join(1, || {
+                Box::pin(Gate {
+                    is_open: Arc::clone(&gate),
+                })
+            })
+        };
+        let woken = Arc::<Woken>::default();
+        let mut waiting = join();
+        assert!(poll(&mut waiting, &woken).is_pending());
+        for _ in 0..1_000 {
+            drop(join());
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert_eq!(waiting.flight.audience.seats.lock().wakers.len(), 2);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! [`Registry`] speaks the API over an [`Http`] that somebody else implements, because this crate does no I/O.
 //! A [`Binding`] ties one schema, or the latest of a subject, to the topics that a serializer writes to. What it learned
-//! about a topic it keeps in a snapshot, so that each further record costs a look-up without a lock.
+//! about a topic it keeps, so that each further record costs a look-up without a lock.
 
 mod binding;
 mod client;
 mod endpoint;
+mod first;
 mod flight;
 mod http;
 mod http1;
@@ -17,7 +18,7 @@ mod subject;
 mod tests;
 mod wire;
 
-pub use binding::{Binding, Bound, Compile, Snapshot};
+pub use binding::{Binding, Bound, Compile, Found};
 pub use client::{Compatibility, Registered, Registry, RegistryConfig, SubjectVersion};
 pub use endpoint::Endpoint;
 #[cfg(feature = "mock")]

@@ -19,7 +19,8 @@ pub struct SerializerSettings {
     pub subject_strategy: Arc<dyn SubjectStrategy>,
     /// Where a reader finds the schema's id.
     pub id_form: IdForm,
-    /// About so many topics the serializer remembers what it learned. When there are more, it begins anew.
+    /// About so many topics the serializer remembers what it learned. When there are more, it begins anew with those that
+    /// came last.
     pub topics_max: usize,
 }
 

@@ -90,7 +90,10 @@ fn zigzag(number: u64, bytes: &mut Vec<u8>) {
 /// What is written with each record of one schema and topic: made once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    Prefix(Vec<u8>),
+    /// Magic byte and id: of a length that the compiler knows.
+    Prefix([u8; 5]),
+    /// The same with a path to a message behind it.
+    LongPrefix(Vec<u8>),
     Header(Vec<u8>),
 }
 
@@ -112,7 +115,10 @@ impl Framing {
             message_indexes(indexes, &mut bytes);
         }
         match id {
-            SchemaId::Id(_) => Framing::Prefix(bytes),
+            SchemaId::Id(_) => match <[u8; 5]>::try_from(&bytes[..]) {
+                Ok(prefix) => Framing::Prefix(prefix),
+                Err(_) => Framing::LongPrefix(bytes),
+            },
             SchemaId::Guid(_) => Framing::Header(bytes),
         }
     }
@@ -121,6 +127,7 @@ impl Framing {
     pub(crate) fn write(&self, role: Role, output: &mut Output<'_>) {
         match self {
             Framing::Prefix(prefix) => output.bytes.extend_from_slice(prefix),
+            Framing::LongPrefix(prefix) => output.bytes.extend_from_slice(prefix),
             Framing::Header(value) => output.headers.add(header_name(role), value),
         }
     }

@@ -1,6 +1,6 @@
 //! Values with parts.
 
-use super::{Encoder, Misfit, long, text};
+use super::{Depth, Encoder, Misfit, long, text};
 use crate::avro::schema::{Graph, Index, Node, Record};
 use serde::ser::{self, Impossible, Serialize};
 
@@ -8,7 +8,7 @@ use serde::ser::{self, Impossible, Serialize};
 pub(super) struct Items<'s, 'o> {
     graph: &'s Graph,
     out: &'o mut Vec<u8>,
-    depth: u32,
+    depth: Depth,
     /// `None` for bytes.
     item: Option<Index>,
     /// Of a fixed.
@@ -62,7 +62,7 @@ impl<'s, 'o> Items<'s, 'o> {
         node: &'s Node,
         length: Option<usize>,
     ) -> Result<Items<'s, 'o>, Misfit> {
-        let depth = encoder.deeper()?;
+        let depth = encoder.depth.deeper()?;
         let (item, size) = match node {
             Node::Array(items) => (Some(*items), None),
             Node::Fixed(fixed) => (None, Some(fixed.size)),
@@ -167,7 +167,7 @@ impl ser::SerializeTupleStruct for Items<'_, '_> {
 pub(super) struct Fields<'s, 'o> {
     graph: &'s Graph,
     out: &'o mut Vec<u8>,
-    depth: u32,
+    depth: Depth,
     place: Place<'s>,
 }
 
@@ -188,6 +188,10 @@ enum Place<'s> {
         /// Only for errors.
         key: String,
     },
+    /// One value of a union, whose key says whether it names the branch.
+    Undecided { branches: &'s [Index] },
+    /// The branch that was named.
+    Branch { node: Index, name: &'s str },
 }
 
 impl<'s, 'o> Fields<'s, 'o> {
@@ -197,28 +201,51 @@ impl<'s, 'o> Fields<'s, 'o> {
         node: &'s Node,
         length: Option<usize>,
     ) -> Result<Fields<'s, 'o>, Misfit> {
-        let depth = encoder.deeper()?;
-        let place = match node {
-            Node::Record(record) => Place::Record {
-                record,
-                next: 0,
-                early: Vec::new(),
-                named: 0,
-            },
-            Node::Map(values) => Place::Map {
-                values: *values,
-                prefix: Prefix::begin(length, encoder.out),
-                count: 0,
-                key: String::new(),
-            },
-            other => return Err(super::misfit("a value with names", other)),
-        };
         Ok(Fields {
+            depth: encoder.depth.deeper()?,
+            place: Place::of(node, length, encoder.out)?,
             graph: encoder.graph,
             out: encoder.out,
-            depth,
-            place,
         })
+    }
+
+    /// The one key will tell.
+    pub(super) fn undecided(encoder: Encoder<'s, 'o>, branches: &'s [Index]) -> Fields<'s, 'o> {
+        Fields {
+            graph: encoder.graph,
+            out: encoder.out,
+            depth: encoder.depth,
+            place: Place::Undecided { branches },
+        }
+    }
+
+    /// The key is the name of a branch; or the first one of a record or a map.
+    #[cold]
+    fn decide(&mut self, branches: &'s [Index], key: &str) -> Result<(), Misfit> {
+        let graph = self.graph;
+        let find = |is_it: &dyn Fn(&Node) -> bool| branches.iter().position(|at| is_it(graph.node(*at)));
+        if let Some(position) = find(&|node| node.name() == key) {
+            long(position as i64, self.out);
+            let node = branches[position];
+            let name = graph.node(node).name();
+            self.place = Place::Branch { node, name };
+            return Ok(());
+        }
+        let has_parts = |node: &Node| matches!(node, Node::Record(_) | Node::Map(_));
+        if !branches.iter().any(|branch| has_parts(graph.node(*branch))) {
+            let names = super::names(graph, branches);
+            return Err(Misfit::new(format!(
+                "{key:?} is no branch of the union ({names})"
+            )));
+        }
+        super::check_records(graph, branches, "an object", "", true)?;
+        let map = find(&|node| matches!(node, Node::Map(_)));
+        // One of them is there.
+        let position = map.or_else(|| find(&has_parts)).unwrap_or_default();
+        long(position as i64, self.out);
+        self.depth = self.depth.deeper()?;
+        self.place = Place::of(graph.node(branches[position]), Some(1), self.out)?;
+        self.name(key)
     }
 
     #[inline]
@@ -237,6 +264,11 @@ impl<'s, 'o> Fields<'s, 'o> {
                 key.clear();
                 key.push_str(name);
             }
+            Place::Undecided { branches } => {
+                let branches = *branches;
+                return self.decide(branches, name);
+            }
+            Place::Branch { .. } => return Err(Misfit::new("a branch of a union has one value")),
         }
         Ok(())
     }
@@ -291,6 +323,19 @@ impl<'s, 'o> Fields<'s, 'o> {
                 }
                 Ok(())
             }
+            Place::Undecided { branches } => {
+                let names = super::names(graph, branches);
+                Err(Misfit::new(format!("it names no branch of the union ({names})")))
+            }
+            Place::Branch { node, name } => {
+                let encoder = Encoder {
+                    graph,
+                    node: *node,
+                    out: self.out,
+                    depth,
+                };
+                value.serialize(encoder).map_err(|misfit| misfit.within(*name))
+            }
         }
     }
 
@@ -306,7 +351,30 @@ impl<'s, 'o> Fields<'s, 'o> {
             Place::Record {
                 record, next, early, ..
             } => fill(record, next, &early, self.out),
+            Place::Branch { .. } => Ok(()),
+            Place::Undecided { .. } => Err(Misfit::new("an object without its key")),
         }
+    }
+}
+
+impl<'s> Place<'s> {
+    #[inline]
+    fn of(node: &'s Node, length: Option<usize>, out: &mut Vec<u8>) -> Result<Place<'s>, Misfit> {
+        Ok(match node {
+            Node::Record(record) => Place::Record {
+                record,
+                next: 0,
+                early: Vec::new(),
+                named: 0,
+            },
+            Node::Map(values) => Place::Map {
+                values: *values,
+                prefix: Prefix::begin(length, out),
+                count: 0,
+                key: String::new(),
+            },
+            other => return Err(super::misfit("a value with names", other)),
+        })
     }
 }
 
