@@ -6,7 +6,7 @@ use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation
 use crate::payload::ChunkChain;
 use crate::{Accumulator, ready::Urgency};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
-use ottla_time::{Clock, Time, mutant};
+use ottla_time::{Clock, Time, mutant, points};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -370,8 +370,19 @@ impl Partition {
 
     /// What waits here. Acknowledges what the sender was told: the next change tells it again.
     pub fn inspect(&self, accumulator: &Accumulator) -> Inspection {
+        points::reach("a partition is looked at");
         let mut state = self.state.lock();
         state.told = state.told.filter(|_| mutant!("lost wake-up of the sender"));
+        let found = self.found(accumulator, &state);
+        if mutant!("what comes between a look and its acknowledgement is not told") {
+            drop(state);
+            points::reach("a partition was looked at");
+            self.state.lock().told = None;
+        }
+        found
+    }
+
+    fn found(&self, accumulator: &Accumulator, state: &State) -> Inspection {
         let open = state.open.as_ref();
         let front = state
             .closed
@@ -390,6 +401,7 @@ impl Partition {
 
     /// Takes the oldest batch, and closes it if it is the open one.
     pub fn take(&self) -> Option<ClosedBatch> {
+        points::reach("a batch is taken");
         let mut state = self.state.lock();
         if let Some(batch) = state.closed.pop_front() {
             return Some(batch);
@@ -401,6 +413,7 @@ impl Partition {
 
     /// Takes the oldest batch if it was created at or before `deadline`.
     pub fn take_created_by(&self, deadline: Time) -> Option<ClosedBatch> {
+        points::reach("an old batch is looked for");
         let oldest = {
             let state = self.state.lock();
             state

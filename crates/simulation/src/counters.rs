@@ -25,6 +25,7 @@ macro_rules! counters {
 }
 
 counters! {
+    interruptions: "points in the sender's work at which users acted",
     records: "records sent",
     acked: "records acked",
     failed_not_persisted: "records failed, not persisted",
@@ -45,6 +46,9 @@ counters! {
     lost_additions: "AddPartitionsToTxn without an answer",
     lost_offsets: "offsets of a transaction without an answer",
     lost_ends: "EndTxn without an answer",
+    late_ends_1: "EndTxn that came after the next begin, protocol 1",
+    late_ends_2: "EndTxn that came after the next begin, protocol 2",
+    late_ends_open: "EndTxn that came while the next was open at the coordinator",
     coordinator_refusals: "requests that were refused because a coordinator was not there",
     transactional_splits: "parts of split batches of transactions",
     offsets_sent: "groups' offsets sent with a transaction",

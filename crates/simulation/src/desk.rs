@@ -57,6 +57,10 @@ pub(crate) struct Desk {
     pub(crate) transactions: RefCell<Vec<Transaction>>,
     /// Whether the one that was begun when all was well again was committed.
     pub(crate) last_committed: Cell<bool>,
+    /// How many transactions have begun.
+    pub(crate) begun: Cell<u32>,
+    /// Whether it is the middle of the sender's work.
+    pub(crate) meanwhile: Cell<bool>,
     /// Whether the transactional producer came to its end before anybody closed it.
     pub(crate) ended_by_itself: Cell<bool>,
 }
@@ -113,6 +117,8 @@ impl Desk {
             counts: RefCell::new(scenario.topics.iter().map(|&(_, count)| (count, count)).collect()),
             transactions: RefCell::default(),
             last_committed: Cell::new(false),
+            begun: Cell::new(0),
+            meanwhile: Cell::new(false),
             ended_by_itself: Cell::new(false),
         }
     }
@@ -150,6 +156,19 @@ impl Desk {
             self.sleeps.borrow_mut().push((at, cx.waker().clone()));
         }
         Poll::Pending
+    }
+
+    /// In the middle of the sender's work it may go on before this user does.
+    pub(crate) async fn breathe(&self) {
+        let mut goes_on = !self.meanwhile.get() || chance(&mut self.random.borrow_mut(), 60);
+        poll_fn(|cx| {
+            if std::mem::replace(&mut goes_on, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// The future's output, unless it takes until `at`.

@@ -33,6 +33,7 @@
 mod call;
 mod client;
 mod counters;
+mod crowd;
 mod desk;
 mod executor;
 mod ledger;

@@ -25,6 +25,7 @@ pub(crate) const MUTANTS: &[&str] = &[
     "offset of the batch for all of it",
     "split loses a record",
     "split reorders",
+    "what comes between a look and its acknowledgement is not told",
     // Order and identity.
     "a new epoch does not begin at 0",
     "expiry forgets the gap in the numbering",
@@ -72,6 +73,7 @@ pub(crate) const MUTANTS: &[&str] = &[
     "offsets outside of the transaction",
     "records go in behind a commit",
     "the epoch of EndTxn is not taken",
+    "what is incomplete is asked before whether the transaction ends",
 ];
 
 /// What became of one.

@@ -63,8 +63,30 @@ pub(crate) struct Scenario {
     pub(crate) window: usize,
     /// How often a topic gets another partition.
     pub(crate) growths: u32,
+    /// How often users act in the middle of the sender's work.
+    pub(crate) interruptions: Interruptions,
     /// Close in the middle of trouble, in place of after it.
     pub(crate) closes_early: bool,
+}
+
+/// How often users act in the middle of the sender's work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interruptions {
+    /// Of a hundred users who are woken so many wait for a turn of the sender.
+    pub(crate) waits: u32,
+    /// Of a hundred points in its work they act at so many.
+    pub(crate) acts: u32,
+}
+
+impl Interruptions {
+    /// In some seeds nobody does.
+    fn draw(random: &mut Rng) -> Interruptions {
+        let some = chance(random, 70);
+        Interruptions {
+            waits: if some { random.u32(10..=90) } else { 0 },
+            acts: if some { random.u32(2..=30) } else { 0 },
+        }
+    }
 }
 
 fn millis(random: &mut Rng, from: u64, to: u64) -> Duration {
@@ -146,6 +168,7 @@ impl Scenario {
             } else {
                 usize::MAX
             },
+            interruptions: Interruptions::draw(random),
             growths: if chance(random, 15) { random.u32(1..=2) } else { 0 },
         }
     }

@@ -64,6 +64,8 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
     if repeat(desk, Call::Begin).await.is_err() {
         return Next::End;
     }
+    desk.begun.set(desk.begun.get() + 1);
+    desk.breathe().await;
     let begun_at = desk.now();
     let first = desk.ledger.borrow().next_number();
     let (count, commits, has_offset) = {
@@ -75,6 +77,7 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
     let count = if last { count.min(3) } else { count };
     for _ in 0..count {
         send(desk).await;
+        desk.breathe().await;
         if !last && desk.now() >= end {
             break;
         }

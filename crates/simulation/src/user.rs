@@ -78,6 +78,7 @@ pub(crate) async fn send_burst(desk: Rc<Desk>, burst: Burst) {
     desk.sleep_until(burst.at).await;
     for _ in 0..burst.count {
         desk.send(burst.manner).await;
+        desk.breathe().await;
         if !burst.pause.is_zero() {
             desk.sleep_until(desk.now() + burst.pause).await;
         }

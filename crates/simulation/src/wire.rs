@@ -147,7 +147,7 @@ impl Wire {
         request: &Request,
         ledger: &Ledger,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if let Some(&until) = self.throttled.get(&node)
             && now < until
@@ -226,7 +226,7 @@ impl Wire {
         bytes: Bytes,
         ledger: &Ledger,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<Flying, String> {
         counters.batches += 1;
         let unreadable = |error| format!("a batch for {place:?} that nobody can read: {error}");
@@ -310,7 +310,7 @@ impl Wire {
         id: u64,
         end: End<'_>,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if let Some(call) = self.calls.remove(&id) {
             self.excused |= call.excuses(&end);
@@ -374,7 +374,7 @@ impl Wire {
         request: &Outstanding,
         answer: ProduceResponse,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if answer.throttle_time_ms > 0 {
             counters.throttles += 1;

@@ -8,8 +8,9 @@ pub(crate) use admin::TRANSACTIONAL_ID;
 
 use crate::client::{Around, Client};
 use crate::counters::Counters;
+use crate::crowd::Crowd;
 use crate::desk::{Desk, GRACE};
-use crate::executor::{Tasks, WakeList, Woken};
+use crate::executor::{WakeList, Woken};
 use crate::link::{Link, Weather};
 use crate::oracle::{self, Logs};
 use crate::payload::Payload;
@@ -98,10 +99,10 @@ pub(crate) struct World {
     now: Time,
     clock: Arc<ManualClock>,
     queue: Queue<Event>,
-    trace: Trace,
+    trace: Rc<Trace>,
     random: Rng,
     desk: Rc<Desk>,
-    tasks: Tasks,
+    crowd: Rc<Crowd>,
     list: WakeList,
     client: Client,
     wire: Wire,
@@ -113,6 +114,8 @@ pub(crate) struct World {
     by_accepted: BTreeMap<ottla_broker::ConnectionId, usize>,
     weather: Vec<Weather>,
     names_work: bool,
+    /// The next EndTxn, or its answer, takes so long.
+    hold_end: Option<(bool, Duration)>,
     healed: bool,
     driver_due: bool,
     driver_pending: bool,
@@ -128,7 +131,7 @@ pub(crate) struct World {
 pub fn run(seed: u64, prints: bool) -> Course {
     let mut random = Rng::with_seed(seed);
     let scenario = Scenario::new(seed, &mut random);
-    let mut trace = Trace::new(prints);
+    let trace = Rc::new(Trace::new(prints));
     if prints {
         println!("{scenario:#?}");
     }
@@ -148,7 +151,7 @@ pub fn run(seed: u64, prints: bool) -> Course {
 }
 
 impl World {
-    fn new(scenario: Scenario, trace: Trace, mut random: Rng) -> Result<World, String> {
+    fn new(scenario: Scenario, trace: Rc<Trace>, mut random: Rng) -> Result<World, String> {
         let clock = Arc::new(ManualClock::new(WALL_MS));
         let mut cluster = Cluster::new(scenario.cluster.clone()).map_err(|error| error.to_string())?;
         for broker in cluster.broker_ids() {
@@ -164,6 +167,9 @@ impl World {
         let list = WakeList::default();
         let client = Client::new(sender, &scenario, &list)?;
         let desk = Desk::new(handle, Arc::clone(&clock), &scenario, random.fork(), list.clone());
+        let desk = Rc::new(desk);
+        let often = scenario.interruptions;
+        let crowd = Crowd::new(Rc::clone(&desk), Rc::clone(&trace), often, random.fork());
         let topic_ids = scenario
             .topics
             .iter()
@@ -175,8 +181,8 @@ impl World {
             clock,
             queue: Queue::default(),
             trace,
-            desk: Rc::new(desk),
-            tasks: Tasks::new(list.clone()),
+            desk,
+            crowd,
             list,
             client,
             wire,
@@ -192,6 +198,7 @@ impl World {
                 .map(|&latency| Weather::fair(latency, scenario.window))
                 .collect(),
             names_work: true,
+            hold_end: None,
             healed: false,
             driver_due: true,
             driver_pending: false,
@@ -212,13 +219,13 @@ impl World {
         let scenario = &self.scenario;
         if !scenario.transactional {
             for burst in user::bursts(scenario, random) {
-                self.tasks.spawn(user::send_burst(Rc::clone(&self.desk), burst));
+                self.crowd.spawn(user::send_burst(Rc::clone(&self.desk), burst));
             }
         }
         for _ in 0..random.usize(1..=5) {
             let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
             let patience = (random.u32(..100) < 20).then(|| Duration::from_millis(random.u64(1..200)));
-            self.tasks.spawn(user::flush(Rc::clone(&self.desk), at, patience));
+            self.crowd.spawn(user::flush(Rc::clone(&self.desk), at, patience));
         }
         for (at, trouble) in plan::draw(scenario, random) {
             self.queue.push(at, Event::Strike(trouble));
@@ -244,26 +251,26 @@ impl World {
             self.desk.counters.borrow_mut().closes_in_trouble += 1;
             if scenario.transactional {
                 let never = Time::ZERO + scenario.trouble;
-                self.tasks
+                self.crowd
                     .spawn(transactions::conduct(Rc::clone(&self.desk), never));
             }
-            self.tasks.spawn(user::close(Rc::clone(&self.desk), at, timeout));
+            self.crowd.spawn(user::close(Rc::clone(&self.desk), at, timeout));
             return;
         }
         // The first probes find out what changed meanwhile; the second have to be acked.
         let settled = healed + scenario.sender.delivery_timeout + GRACE + scenario.sender.max_block;
         let again = settled + scenario.sender.delivery_timeout + GRACE;
-        self.tasks.spawn(user::flush(Rc::clone(&self.desk), again, None));
+        self.crowd.spawn(user::flush(Rc::clone(&self.desk), again, None));
         if scenario.transactional {
-            self.tasks
+            self.crowd
                 .spawn(transactions::conduct(Rc::clone(&self.desk), settled));
         } else {
-            self.tasks
+            self.crowd
                 .spawn(user::probe(Rc::clone(&self.desk), settled, false));
-            self.tasks.spawn(user::probe(Rc::clone(&self.desk), again, true));
+            self.crowd.spawn(user::probe(Rc::clone(&self.desk), again, true));
         }
         let end = (again + scenario.sender.delivery_timeout * 3 + GRACE).max(END_AT_LEAST);
-        self.tasks
+        self.crowd
             .spawn(user::close(Rc::clone(&self.desk), end, Duration::from_secs(1)));
     }
 
@@ -274,7 +281,7 @@ impl World {
                 return Err(format!("something is due at {at}, in the past"));
             }
             if at > END_AT_MOST {
-                return Err(format!("it does not end: {} users still wait", self.tasks.left()));
+                return Err(format!("it does not end: {} users still wait", self.crowd.left()));
             }
             if let Some(finished_at) = self.finished_at
                 && at > (finished_at + AFTERMATH).max(END_AT_LEAST)
@@ -287,10 +294,10 @@ impl World {
             self.settle()?;
             self.check()?;
         }
-        if self.tasks.left() > 0 || self.finished_at.is_none() {
+        if self.crowd.left() > 0 || self.finished_at.is_none() {
             return Err(format!(
                 "nothing happens any more, and {} users still wait",
-                self.tasks.left()
+                self.crowd.left()
             ));
         }
         self.check_end()
@@ -317,7 +324,7 @@ impl World {
             }
             Event::Sealed(sealed) => {
                 self.sealing -= 1;
-                self.client.sealed(sealed, self.now);
+                self.client.sealed(sealed, self.now, &self.crowd);
                 self.driver_due = true;
             }
             Event::Strike(trouble) => {
@@ -345,9 +352,12 @@ impl World {
             while let Some(woken) = self.list.pop() {
                 quiet = false;
                 match woken {
-                    Woken::Task(index) => self.tasks.poll(index),
-                    Woken::Delivery(number) => self.poll_delivery(number),
                     Woken::Driver => self.wake_driver(),
+                    Woken::Task(index) if self.crowd.holds(index) => {
+                        self.client.force_turn();
+                        self.driver_due = true;
+                    }
+                    woken => self.crowd.poll(woken),
                 }
             }
             for (at, waker) in self.desk.take_sleeps() {
@@ -357,25 +367,19 @@ impl World {
                 quiet = false;
                 self.run_client()?;
             }
+            quiet &= !self.crowd.let_go();
             quiet &= !self.drain_cluster();
             if quiet {
-                break;
+                // Who acts while the driver asks for its next timer may wake it.
+                self.set_timers();
+            }
+            if self.crowd.take_driver_woken() {
+                self.wake_driver();
+            }
+            if quiet && self.list.len() == 0 && !self.driver_due {
+                return Ok(());
             }
         }
-        self.set_timers();
-        Ok(())
-    }
-
-    fn poll_delivery(&mut self, number: usize) {
-        self.desk.poll_delivery(number);
-        let ledger = self.desk.ledger.borrow();
-        let state = &ledger.entries[number].state;
-        self.trace.note(
-            self.now,
-            "delivery",
-            [number as u64, 0],
-            format_args!("{number}: {state:?}"),
-        );
     }
 
     /// A thread that was woken runs a little later.
@@ -393,13 +397,11 @@ impl World {
     fn run_client(&mut self) -> Result<(), String> {
         loop {
             let mut progress = {
-                let ledger = self.desk.ledger.borrow();
-                let mut counters = self.desk.counters.borrow_mut();
                 let mut around = Around {
                     wire: &mut self.wire,
-                    trace: &mut self.trace,
-                    counters: &mut counters,
-                    ledger: &ledger,
+                    trace: &self.trace,
+                    desk: &self.desk,
+                    crowd: &self.crowd,
                     jobs: &mut self.jobs,
                 };
                 self.client.turn(self.now, &mut around)?
@@ -431,7 +433,7 @@ impl World {
     }
 
     fn set_timers(&mut self) {
-        if let Some(at) = self.client.next_timeout()
+        if let Some(at) = self.client.next_timeout(&self.crowd)
             && at < self.client_timer
         {
             self.client_timer = at;

@@ -73,6 +73,7 @@ impl World {
                 let abort = FaultAction::Error(ErrorCode::TRANSACTION_ABORTABLE);
                 self.cluster.add_fault(end(abort).skip(1));
             }
+            Trouble::HoldEnd { up, back } => self.hold_end = Some((up, back)),
             Trouble::CloseAll { broker } => self.cluster.close_connections(Some(broker)),
             Trouble::NoNames { back } => {
                 self.names_work = false;
@@ -258,6 +259,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.trace.note(self.now, "healed", [0, 0], "");
         self.healed = true;
+        self.hold_end = None;
         self.names_work = true;
         self.cluster.clear_faults();
         for broker in 1..=BROKERS {
