@@ -1,6 +1,6 @@
 //! Which faults strike when.
 
-use crate::scenario::{BROKERS, Promise, Scenario, chance};
+use crate::scenario::{BROKERS, FAULTS_MIN, Promise, Scenario, chance};
 use bytes::Bytes;
 use fastrand::Rng;
 use ottla_broker::{Fault, FaultAction};
@@ -100,17 +100,21 @@ pub(crate) enum Trouble {
     },
 }
 
-/// The faults of a seed.
-pub(crate) fn draw(scenario: &Scenario, random: &mut Rng) -> Vec<(Time, Trouble)> {
+/// The faults of a seed. As many as each seed has strike before `until`, when the producer is closed.
+pub(crate) fn draw(scenario: &Scenario, until: Time, random: &mut Rng) -> Vec<(Time, Trouble)> {
     let latest = scenario.trouble.saturating_sub(Duration::from_secs(2));
-    (0..scenario.faults)
-        .map(|_| {
-            (
-                Time::ZERO + latest.mul_f64(random.f64()),
-                trouble(scenario, random),
-            )
-        })
-        .collect()
+    let draw_one = |number| {
+        let latest = if number < FAULTS_MIN {
+            latest.min(until.since(Time::ZERO))
+        } else {
+            latest
+        };
+        (
+            Time::ZERO + latest.mul_f64(random.f64()),
+            trouble(scenario, random),
+        )
+    };
+    (0..scenario.faults).map(draw_one).collect()
 }
 
 fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// How many batches of a partition may be in flight: what a broker remembers of a producer.
 const IN_FLIGHT_MAX: usize = 5;
+/// From this version on Produce names topics by their ids.
+const PRODUCE_BY_ID: i16 = 13;
 /// A batch that is sent more often than this in a second is sent in a loop: backoffs begin at 10 ms, and leaders move
 /// some times in a second at most.
 const ATTEMPTS_PER_SECOND_MAX: u32 = 40;
@@ -78,7 +80,8 @@ pub(crate) struct Wire {
     max_in_flight: usize,
     max_request_size: usize,
     topic_names: Vec<String>,
-    topic_ids: Vec<Option<Uuid>>,
+    /// The ids of each topic, one after the other.
+    topic_ids: Vec<Vec<Uuid>>,
     lanes: BTreeMap<(u8, i32), Lane>,
     outstanding: BTreeMap<u64, Outstanding>,
     /// Produce requests in flight, by node.
@@ -95,7 +98,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(scenario: &Scenario, topic_ids: Vec<Option<Uuid>>) -> Wire {
+    pub(crate) fn new(scenario: &Scenario, topic_ids: Vec<Vec<Uuid>>) -> Wire {
         Wire {
             idempotent: scenario.promise == Promise::ExactlyOnce,
             max_in_flight: scenario.sender.max_in_flight,
@@ -126,6 +129,33 @@ impl Wire {
     /// Whether a transactional producer may be at its end although it has no twin, see [`Call`].
     pub(crate) fn excuses_the_end(&self) -> bool {
         self.excused
+    }
+
+    /// The producer is gone, and another one has taken its place: nobody will hear of what was under way.
+    pub(crate) fn restart(&mut self) {
+        for request in std::mem::take(&mut self.outstanding).into_values() {
+            for batch in &request.batches {
+                self.unknown(batch, true);
+                self.landed(batch);
+            }
+        }
+        self.by_node.clear();
+        self.throttled.clear();
+        self.calls.clear();
+        self.excused = false;
+    }
+
+    /// Whether a Produce request is in flight that names this topic by its id.
+    pub(crate) fn flies_by_id(&self, topic: usize) -> bool {
+        self.outstanding.values().any(|request| {
+            let of_topic = |batch: &Flying| usize::from(batch.lane.0) == topic;
+            request.version >= PRODUCE_BY_ID && request.batches.iter().any(of_topic)
+        })
+    }
+
+    /// The topic was created anew.
+    pub(crate) fn recreated(&mut self, topic: usize, id: Uuid) {
+        self.topic_ids[topic].push(id);
     }
 
     /// What has to hold at any moment.
@@ -211,7 +241,7 @@ impl Wire {
 
     fn topic_index(&self, name: &str, id: Uuid) -> Result<u8, String> {
         let by_name = self.topic_names.iter().position(|known| known == name);
-        let by_id = || self.topic_ids.iter().position(|known| *known == Some(id));
+        let by_id = || self.topic_ids.iter().position(|known| known.contains(&id));
         let index = by_name.or_else(by_id);
         index
             .map(|index| index as u8)
@@ -341,14 +371,19 @@ impl Wire {
             }
         }
         for batch in &request.batches {
-            if let Some(lane) = self.lanes.get_mut(&batch.lane) {
-                lane.in_flight -= 1;
-                if let Some(numbering) = lane.numberings.get_mut(&batch.identity) {
-                    numbering.landed(batch.base, batch.count);
-                }
-            }
+            self.landed(batch);
         }
         Ok(())
+    }
+
+    /// The batch is not in flight any more.
+    fn landed(&mut self, batch: &Flying) {
+        if let Some(lane) = self.lanes.get_mut(&batch.lane) {
+            lane.in_flight -= 1;
+            if let Some(numbering) = lane.numberings.get_mut(&batch.identity) {
+                numbering.landed(batch.base, batch.count);
+            }
+        }
     }
 
     /// Nobody knows whether the batch was appended.

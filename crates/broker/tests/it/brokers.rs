@@ -502,6 +502,36 @@ fn epochs_are_used_up() {
     );
 }
 
+/// Found by the simulation: the answer to EndTxn names the next identity before the coordinator goes by it.
+#[test]
+fn the_identity_after_the_last_epoch_waits_for_the_markers() {
+    let (mut session, identity) = open_transaction(|config| config.marker_delay = Duration::from_secs(1));
+    assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
+    session.link.advance(Duration::from_secs(1));
+    session
+        .link
+        .cluster
+        .set_transactional_epoch("x", i16::MAX - 1)
+        .expect("a transactional id");
+    let last = (identity.0, i16::MAX - 1);
+    let batch = Batch::transactional(last, 0, 1);
+    produce_in(&mut session.link, -1, 0, &batch, Some("x"));
+    let next = session.end(5, "x", last, true).expect("an identity");
+    assert_ne!(next.0, identity.0);
+    let batch = Batch::transactional(next, 0, 1);
+    let early = produce_in(&mut session.link, -1, 0, &batch, Some("x"));
+    assert_eq!(ErrorCode(early.error_code), ErrorCode::CONCURRENT_TRANSACTIONS);
+    assert_eq!(
+        end(&mut session, next, false),
+        ErrorCode::CONCURRENT_TRANSACTIONS
+    );
+    session.link.advance(Duration::from_secs(1));
+    assert_eq!(
+        produce_in(&mut session.link, -1, 0, &batch, Some("x")).error_code,
+        0
+    );
+}
+
 #[test]
 fn memory_is_limited_and_the_oldest_goes_first() {
     let mut config = config();

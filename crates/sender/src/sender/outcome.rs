@@ -77,7 +77,7 @@ impl Sender {
         match request {
             InFlight::Metadata { .. } => self.metadata_failed(now),
             InFlight::ProducerId { .. } => self.producer_id_failed(now),
-            InFlight::Transaction { .. } => self.handle_transaction_failed(now),
+            InFlight::Transaction { .. } => self.handle_transaction_failed(written, now),
             InFlight::Telemetry { .. } => self.telemetry_failed(written, now),
             InFlight::Produce { batches, .. } => self.no_answer(id, batches, &error.into(), written, now),
         }

@@ -211,9 +211,15 @@ impl Sender {
         }
     }
 
-    pub(super) fn handle_transaction_failed(&mut self, now: Time) {
-        if let Some(transactions) = &self.shared.transactions {
+    /// The request ended without an answer. `written` says whether a byte of it may have reached the broker.
+    pub(super) fn handle_transaction_failed(&mut self, written: bool, now: Time) {
+        let Some(transactions) = &self.shared.transactions else {
+            return;
+        };
+        if written {
             transactions.lock().handle_no_answer(now);
+        } else {
+            transactions.lock().handle_not_sent(now);
         }
     }
 

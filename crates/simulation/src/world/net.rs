@@ -39,7 +39,14 @@ impl World {
                         .and_then(|id| id.parse().ok());
                     let at = self.now + Duration::from_micros(self.random.u64(..3_000));
                     let host = host.unwrap_or(0);
-                    self.queue.push(at, Event::Resolved { connection, host });
+                    self.queue.push(
+                        at,
+                        Event::Resolved {
+                            connection,
+                            host,
+                            generation: self.desk.generation.get(),
+                        },
+                    );
                 }
                 IoAction::Dial {
                     connection, address, ..
@@ -67,7 +74,8 @@ impl World {
 
     pub(super) fn handle_net(&mut self, event: Event) {
         match event {
-            Event::Resolved { connection, host } => self.resolved(connection, host),
+            Event::Resolved { generation, .. } if generation != self.desk.generation.get() => {}
+            Event::Resolved { connection, host, .. } => self.resolved(connection, host),
             Event::DialArrives(link) => self.dial_arrives(link),
             Event::DialEnds { link, accepted } => self.dial_ends(link, accepted),
             Event::Up { link, bytes } => self.up_arrives(link, &bytes),
@@ -166,7 +174,7 @@ impl World {
     }
 
     /// The producer's side of a connection ends; what its kernel took is still on its way.
-    fn close_client(&mut self, connection: ottla_network::ConnectionId) {
+    pub(super) fn close_client(&mut self, connection: ottla_network::ConnectionId) {
         let Some(index) = self.by_connection.remove(&connection) else {
             return;
         };

@@ -149,6 +149,9 @@ impl World {
 
     fn limit(&mut self, bytes: i32) {
         for (topic, _) in self.scenario.topics.clone() {
+            if self.cluster.topic_id(&topic).is_none() {
+                continue;
+            }
             let changed = self
                 .cluster
                 .configure_topic(&topic, |config| config.max_message_bytes = bytes);
