@@ -64,7 +64,7 @@ pub(crate) struct Desk {
     pub(crate) generation: Cell<u32>,
     /// Who waits for the next one.
     restarts: RefCell<Option<Waker>>,
-    /// Whether the last transaction is over, and nothing more will be sent.
+    /// Whether nothing more will be sent.
     pub(crate) done: Cell<bool>,
     /// How many transactions have begun.
     pub(crate) begun: Cell<u32>,
@@ -126,7 +126,7 @@ impl Desk {
             last_committed: Cell::new(false),
             generation: Cell::new(0),
             restarts: RefCell::default(),
-            done: Cell::new(!scenario.transactional),
+            done: Cell::new(false),
             begun: Cell::new(0),
             meanwhile: Cell::new(false),
             ended_by_itself: Cell::new(false),

@@ -123,7 +123,8 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
         outcome = commit(desk).await;
         match &outcome {
             Ok(()) => verdict = Verdict::Committed,
-            Err(error) if error.outcome_unknown => verdict = Verdict::Unknown,
+            // Who is asked to repeat the call, and closes, does not know either.
+            Err(error) if error.outcome_unknown || error.is_retriable() => verdict = Verdict::Unknown,
             Err(error) => check_cause(desk, error, records.clone(), offset),
         }
     }

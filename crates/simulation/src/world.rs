@@ -130,12 +130,12 @@ pub(crate) struct World {
     client_timer: Time,
     broker_timer: Time,
     finished_at: Option<Time>,
-    /// The last connection of the twin, and since when it has whose identity.
-    twin_connection: Option<ottla_broker::ConnectionId>,
+    /// The connections on which the twin waits for an answer, and since when it has whose identity.
+    twin_connections: BTreeSet<ottla_broker::ConnectionId>,
     twin_since: Option<(Time, u32)>,
     /// The producer that the twin last meant to fence, if it has tried.
     twin_of: Option<u32>,
-    /// Whether another producer came while the twin was waiting for its identity: nobody knows who is fenced then.
+    /// Whether another producer came while the twin was waiting for an answer: nobody knows who is fenced then.
     twin_unsure: bool,
 }
 
@@ -218,7 +218,7 @@ impl World {
             client_timer: Time::MAX,
             broker_timer: Time::MAX,
             finished_at: None,
-            twin_connection: None,
+            twin_connections: BTreeSet::new(),
             twin_since: None,
             twin_of: None,
             twin_unsure: false,
@@ -470,6 +470,7 @@ impl World {
         open.into_iter()
             .for_each(|connection| self.close_client(connection));
         self.wire.restart();
+        self.twin_unsure |= !self.twin_connections.is_empty();
         self.finished_at = None;
         self.driver_due = true;
         self.trace.note(self.now, "restart", [0, 0], "");

@@ -460,9 +460,7 @@ impl Sender {
 
     /// The request carries nothing of the partition any more.
     fn settle(&mut self, slot: usize, id: u64, now: Time) {
-        self.partitions[slot]
-            .in_flight
-            .retain(|other| other.request != id);
+        self.partitions[slot].settle(id);
         self.look(slot, now);
     }
 }

@@ -48,7 +48,7 @@ impl World {
             transaction_timeout_ms: 10_000,
             ..InitProducerIdRequest::default()
         };
-        self.twin_connection = Some(connection);
+        self.twin_connections.insert(connection);
         let generation = self.desk.generation.get();
         self.twin_unsure |= self.twin_of.is_some_and(|of| of != generation);
         self.twin_of = Some(generation);
@@ -102,6 +102,12 @@ impl World {
         let latest = Time::ZERO + self.scenario.trouble.saturating_sub(2 * AWAY_MAX);
         if self.finished_at.is_some() || self.now >= latest || attempt > DELETE_ATTEMPTS_MAX {
             return Ok(());
+        }
+        if attempt == 0 && self.random.bool() {
+            // Where nothing arrives, what was sent waits, while other brokers tell of the new topic.
+            let broker = self.random.usize(..self.weather.len());
+            let until = self.now + Duration::from_millis(self.random.u64(200..2_500));
+            self.weather[broker].stalled.0 = self.weather[broker].stalled.0.max(until);
         }
         let flies = |&topic: &usize| {
             self.cluster.topic_id(&self.scenario.topics[topic].0).is_some() && self.wire.flies_by_id(topic)

@@ -333,7 +333,7 @@ impl World {
                 Output::Send { connection, bytes } => {
                     if let Some(&link) = self.by_accepted.get(&connection) {
                         self.send_down(link, bytes);
-                    } else if self.twin_connection == Some(connection) {
+                    } else if self.twin_connections.remove(&connection) {
                         self.twin_answered(&bytes);
                     }
                 }
