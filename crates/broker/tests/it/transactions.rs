@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::brokers::{config, produce_in, state, values};
-use crate::link::{Core, Link as _};
+use crate::link::Core;
 use crate::session::Session;
 use ottla_broker::{ClusterConfig, Isolation, TransactionVersion};
 use ottla_protocol::ErrorCode;
@@ -196,8 +196,16 @@ fn the_identity_after_the_last_epoch_waits_for_the_markers() {
     let last = (identity.0, i16::MAX - 1);
     let batch = Batch::transactional(last, 0, 1);
     produce_in(&mut session.link, -1, 0, &batch, Some("x"));
-    let next = session.end(5, "x", last, true).expect("an identity");
-    assert_ne!(next.0, identity.0);
+    let request = EndTxnRequest {
+        transactional_id: "x".to_owned(),
+        producer_id: last.0,
+        producer_epoch: last.1,
+        committed: true,
+        ..EndTxnRequest::default()
+    };
+    let ended = session.call(&request, 5).expect("an answer");
+    let next = (ended.producer_id, ended.producer_epoch);
+    assert!(next.0 != identity.0 && next.1 == 0, "{ended:?}");
     let batch = Batch::transactional(next, 0, 1);
     let early = produce_in(&mut session.link, -1, 0, &batch, Some("x"));
     assert_eq!(ErrorCode(early.error_code), ErrorCode::CONCURRENT_TRANSACTIONS);

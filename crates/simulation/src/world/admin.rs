@@ -103,11 +103,14 @@ impl World {
         if self.finished_at.is_some() || self.now >= latest || attempt > DELETE_ATTEMPTS_MAX {
             return Ok(());
         }
-        if attempt == 0 && self.random.bool() {
-            // Where nothing arrives, what was sent waits, while other brokers tell of the new topic.
+        if attempt == 0 && self.random.u32(..100) < 70 {
+            // Where nothing arrives, what is sent now waits, while other brokers tell of the new topic.
             let broker = self.random.usize(..self.weather.len());
-            let until = self.now + Duration::from_millis(self.random.u64(200..2_500));
+            let until = self.now + Duration::from_millis(self.random.u64(500..2_500));
             self.weather[broker].stalled.0 = self.weather[broker].stalled.0.max(until);
+            let soon = Duration::from_millis(self.random.u64(20..400));
+            self.queue.push(self.now + soon, Event::Delete(1));
+            return Ok(());
         }
         let flies = |&topic: &usize| {
             self.cluster.topic_id(&self.scenario.topics[topic].0).is_some() && self.wire.flies_by_id(topic)
@@ -135,6 +138,11 @@ impl World {
             .create_topic(&spec)
             .map_err(|error| error.to_string())?;
         self.wire.recreated(topic, id);
+        if self.random.bool() {
+            // Who loses a connection asks for metadata, and hears of the new topic.
+            let broker = self.random.i32(1..=crate::scenario::BROKERS);
+            self.cluster.close_connections(Some(broker));
+        }
         Ok(())
     }
 
