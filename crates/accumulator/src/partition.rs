@@ -373,16 +373,6 @@ impl Partition {
         points::reach("a partition is looked at");
         let mut state = self.state.lock();
         state.told = state.told.filter(|_| mutant!("lost wake-up of the sender"));
-        let found = self.found(accumulator, &state);
-        if mutant!("what comes between a look and its acknowledgement is not told") {
-            drop(state);
-            points::reach("a partition was looked at");
-            self.state.lock().told = None;
-        }
-        found
-    }
-
-    fn found(&self, accumulator: &Accumulator, state: &State) -> Inspection {
         let open = state.open.as_ref();
         let front = state
             .closed

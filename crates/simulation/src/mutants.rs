@@ -25,7 +25,6 @@ pub(crate) const MUTANTS: &[&str] = &[
     "offset of the batch for all of it",
     "split loses a record",
     "split reorders",
-    "what comes between a look and its acknowledgement is not told",
     // Order and identity.
     "a new epoch does not begin at 0",
     "expiry forgets the gap in the numbering",
@@ -37,7 +36,6 @@ pub(crate) const MUTANTS: &[&str] = &[
     "retry under new numbers",
     "sequence used again",
     "what may be in the log is numbered anew",
-    "what was sent to a deleted topic is not waited for",
     // What is told.
     "a broker's timeout is taken for an ack",
     "a lost leadership proves that nothing was appended",
