@@ -425,7 +425,7 @@ impl Wire {
             // The broker answers what it has got later, too.
             let same = |other: &&mut Outstanding| other.node == request.node && other.due < Time::MAX;
             for other in self.outstanding.values_mut().filter(same) {
-                other.due = other.due + Duration::from_millis(answer.throttle_time_ms as u64);
+                other.due += Duration::from_millis(answer.throttle_time_ms as u64);
             }
         }
         let mut told = Vec::new();
