@@ -45,7 +45,6 @@ const STEPS: &[Step] = &[
     ("fuzz", || xtask(&["fuzz", "--smoke"])),
     ("loom", || xtask(&["loom"])),
     ("simulation", || xtask(&["sim", "--seeds", "2000"])),
-    // After the simulation, whose build serves here, too.
     ("instructions", || xtask(&["bench", "--instructions"])),
     (TEST, test::run),
 ];

@@ -29,12 +29,7 @@ pub(crate) struct Arguments {
 
 /// `cargo xtask sim`. The simulation is a program of its own, so that xtask need not wait for it to be compiled.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let program = if arguments.mutants {
-        build("mutants", "--cfg ottla_mutants")?
-    } else {
-        build("simulation", "")?
-    };
-    let mut simulation = Command::new(program);
+    let mut simulation = Command::new(build()?);
     if let Some(seeds) = arguments.seeds {
         simulation.args(["--seeds", &seeds.to_string()]);
     }
@@ -56,20 +51,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     project::run(&mut simulation)
 }
 
-/// Builds the simulation, optimised and without debug assertions; where it is. A profile of its own keeps what is compiled
-/// with other flags apart.
-fn build(profile: &str, flags: &str) -> anyhow::Result<std::path::PathBuf> {
-    let mut build = project::cargo();
-    if !flags.is_empty() {
-        build.env("RUSTFLAGS", flags);
-    }
-    project::run(build.args([
+/// Builds the simulation, optimised and without debug assertions; where it is. One build for all: with the points at which
+/// users act in the middle of the sender's work, and with the bugs that can be planted. A profile of its own keeps what is
+/// compiled with these flags apart.
+fn build() -> anyhow::Result<std::path::PathBuf> {
+    project::run(project::cargo().env("RUSTFLAGS", "--cfg ottla_mutants").args([
         "build",
         "--quiet",
         "--profile",
-        profile,
+        PROFILE,
         "--package",
         "ottla-simulation",
     ]))?;
-    Ok(project::target().join(profile).join("ottla-simulation"))
+    Ok(project::target().join(PROFILE).join("ottla-simulation"))
 }
+
+/// The profile of the simulation's build.
+const PROFILE: &str = "simulation";

@@ -4,6 +4,7 @@ use crate::flush::FlushTracker;
 use crate::memory::MemoryPool;
 use crate::partition::{CompressionRatio, Partition};
 use ottla_protocol::compression::Compression;
+use ottla_time::points;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +118,7 @@ impl Accumulator {
     /// The partitions that changed since the last call. [`Partition::inspect`] each of them: until then they do not
     /// report again.
     pub fn take_told(&self) -> Vec<Arc<Partition>> {
+        points::reach("the partitions with news are taken");
         std::mem::take(&mut *self.told.lock())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::sync::{Mutex, Once};
 use ottla_protocol::ErrorCode;
-use ottla_time::mutant;
+use ottla_time::{mutant, points};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -244,6 +244,7 @@ impl Completion {
         if self.outcome.set(outcome).is_err() {
             return false;
         }
+        points::reach("an outcome is set, and nobody is woken");
         let waiters = std::mem::take(&mut *self.waiters.lock());
         wake_each_once(waiters);
         true
@@ -277,6 +278,7 @@ impl Completion {
                 parts.insert(at, part);
             }
         }
+        points::reach("an outcome of a part is set, and nobody is woken");
         let mut waiters = self.waiters.lock();
         let end = waiters.len().min((first + record_count) as usize);
         let range = waiters.get_mut(first as usize..end).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Which batches a flush waits for.
 
 use crate::delivery::{DeliveryFailure, FailureKind};
-use ottla_time::mutant;
+use ottla_time::{mutant, points};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -41,11 +41,13 @@ struct Inner {
 impl FlushTracker {
     /// The generation of batches that are created now. Batches of an older one have been flushed and must not linger.
     pub fn current(&self) -> u64 {
+        points::reach("the generation is looked at");
         self.current.load(Ordering::Acquire)
     }
 
     /// How many batches are incomplete.
     pub fn incomplete(&self) -> usize {
+        points::reach("what is incomplete is counted");
         self.inner.lock().incomplete.iter().sum()
     }
 
@@ -59,11 +61,13 @@ impl FlushTracker {
     /// tells of it: who finds none incomplete, and then no failure, knows that all were acknowledged. What was dropped
     /// because its transaction is aborted is no failure.
     pub fn take_failure(&self) -> Option<DeliveryFailure> {
+        points::reach("a failure is asked for");
         self.failure.lock().take()
     }
 
     /// Whether [`take_failure`](FlushTracker::take_failure) has one.
     pub fn has_failure(&self) -> bool {
+        points::reach("a failure is looked for");
         self.failure.lock().is_some()
     }
 
@@ -165,6 +169,7 @@ impl FlushTicket {
 
     /// The batch has failed; said before it is released.
     pub(crate) fn failed(&self, failure: DeliveryFailure) {
+        points::reach("a batch has its outcome, and its failure is not noted");
         if failure.kind != FailureKind::Aborted && !mutant!("commit with failed records") {
             self.tracker.failure.lock().get_or_insert(failure);
         }
@@ -180,6 +185,7 @@ impl FlushTicket {
 
     /// The batch is complete, although its memory may be held for longer. Only the first call counts.
     pub(crate) fn release(&self) {
+        points::reach("a batch has its outcome, and is counted as incomplete");
         if self.released.swap(true, Ordering::Relaxed) && !mutant!("batch counted as complete twice") {
             return;
         }
@@ -201,6 +207,7 @@ impl FlushTicket {
             !done
         });
         drop(inner);
+        points::reach("a batch is complete, and nobody is told");
         for waker in woken {
             waker.wake();
         }

@@ -20,7 +20,7 @@ mod line;
 
 use crate::sync::Mutex;
 use line::{Lines, free_for_share};
-use ottla_time::mutant;
+use ottla_time::{mutant, points};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,7 +109,10 @@ impl MemoryPool {
 
     /// Whether somebody waits for memory, or was turned away since the last call: then nothing should linger.
     pub fn take_pressure(&self) -> bool {
-        self.denied.swap(false, Ordering::Relaxed) || self.waiting() > 0
+        points::reach("the memory's pressure is looked at");
+        let denied = self.denied.swap(false, Ordering::Relaxed);
+        points::reach("who waits for memory is looked for");
+        denied || self.waiting() > 0
     }
 
     /// An account of a new holder of permits, a partition.

@@ -6,7 +6,7 @@ use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation
 use crate::payload::ChunkChain;
 use crate::{Accumulator, ready::Urgency};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
-use ottla_time::{Clock, Time, mutant};
+use ottla_time::{Clock, Time, mutant, points};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -381,6 +381,7 @@ impl Partition {
 
     /// What waits here. Acknowledges what the sender was told: the next change tells it again.
     pub fn inspect(&self, accumulator: &Accumulator) -> Inspection {
+        points::reach("a partition is looked at");
         let mut state = self.state.lock();
         state.told = state.told.filter(|_| mutant!("lost wake-up of the sender"));
         let open = state.open.as_ref();
@@ -401,6 +402,7 @@ impl Partition {
 
     /// Takes the oldest batch, and closes it if it is the open one.
     pub fn take(&self) -> Option<ClosedBatch> {
+        points::reach("a batch is taken");
         let mut state = self.state.lock();
         if let Some(batch) = state.closed.pop_front() {
             return Some(batch);
@@ -412,6 +414,7 @@ impl Partition {
 
     /// Takes the oldest batch if it was created at or before `deadline`.
     pub fn take_created_by(&self, deadline: Time) -> Option<ClosedBatch> {
+        points::reach("an old batch is looked for");
         let oldest = {
             let state = self.state.lock();
             state

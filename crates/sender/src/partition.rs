@@ -75,6 +75,8 @@ pub(crate) struct PartitionState {
     pub(crate) pending: VecDeque<Pending>,
     /// The requests that carry its batches, in order.
     pub(crate) in_flight: SmallVec<[Carried; IN_FLIGHT_MAX]>,
+    /// Whether what is in flight was sent to a topic of the same name that is deleted.
+    pub(crate) outlived: bool,
     /// The numbering of its batches, if the producer is idempotent and something was sent.
     pub(crate) sequences: Option<Sequences>,
     /// The node in whose queue of ready partitions it stands.
@@ -98,6 +100,7 @@ impl PartitionState {
             sealing: None,
             pending: VecDeque::new(),
             in_flight: SmallVec::new(),
+            outlived: false,
             sequences: None,
             in_ready_queue: None,
             lingering_at: None,
@@ -113,11 +116,31 @@ impl PartitionState {
 
     /// How many batches may be in flight now. Without sequences only one: two could change places in a retry.
     pub(crate) fn window(&self, idempotent: bool) -> usize {
+        if self.outlived {
+            return 0;
+        }
         match &self.sequences {
             Some(_) if mutant!("more than five in flight") => 2 * IN_FLIGHT_MAX,
             Some(_) if idempotent && mutant!("five in flight before the first ack") => IN_FLIGHT_MAX,
             Some(sequences) if idempotent && !sequences.is_probing() => IN_FLIGHT_MAX,
             _ => 1,
+        }
+    }
+
+    /// The topic was made anew: its brokers know nothing of the producer, and take whatever comes first for the beginning. So
+    /// nothing follows what is in flight until that is answered, and may come again; and then one batch at a time.
+    pub(crate) fn begin_anew(&mut self) {
+        self.outlived = !self.in_flight.is_empty();
+        if let Some(sequences) = self.sequences.as_mut().filter(|_| !self.outlived) {
+            sequences.probe();
+        }
+    }
+
+    /// A request carries nothing of it any more.
+    pub(crate) fn settle(&mut self, request: u64) {
+        self.in_flight.retain(|other| other.request != request);
+        if self.outlived && self.in_flight.is_empty() {
+            self.begin_anew();
         }
     }
 

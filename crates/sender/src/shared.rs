@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use ottla_accumulator::Accumulator;
 use ottla_partitioning::Partitioner;
-use ottla_time::{Clock, Time};
+use ottla_time::{Clock, Time, points};
 use ottla_transactions::{TransactionConfig, TransactionManager};
 use parking_lot::Mutex;
 use std::fmt;
@@ -115,6 +115,7 @@ impl Shared {
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
+        points::reach("the commands are taken");
         std::mem::take(&mut *self.commands.lock())
     }
 
@@ -138,10 +139,13 @@ impl Shared {
     /// The sender stops: everybody who waits for anything finds that out.
     pub(crate) fn finish(&self) {
         self.accumulator.close();
+        points::reach("the sender is about to stop");
         self.finished.store(true, Ordering::SeqCst);
+        points::reach("the sender has stopped");
         if let Some(transactions) = &self.transactions {
             transactions.lock().close();
         }
+        points::reach("those who close are told");
         let closers = std::mem::take(&mut *self.closers.lock());
         closers.into_iter().for_each(Waker::wake);
         self.wake_everybody();

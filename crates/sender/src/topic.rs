@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use ottla_accumulator::Partition;
 use ottla_partitioning::{LoadTable, TopicView};
 use ottla_protocol::ErrorCode;
+use ottla_time::points;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -246,6 +247,7 @@ impl Topic {
 
     /// Whether somebody waits for more than is known.
     pub(crate) fn is_awaited(&self) -> bool {
+        points::reach("who awaits metadata is looked for");
         !self.status.lock().waiting.is_empty()
     }
 
@@ -261,7 +263,9 @@ impl Topic {
 
     /// `leaders` are those of the layout's partitions. They change more often than what a send has to know.
     pub(crate) fn publish(&self, layout: Layout, leaders: Vec<Option<i32>>) {
+        points::reach("metadata is about to be published");
         self.layouts.publish(layout);
+        points::reach("the layout is published, the leaders are not");
         let mut status = self.status.lock();
         status.leaders = leaders;
         status.refusal = None;
@@ -272,11 +276,13 @@ impl Topic {
 
     /// Forgets the partitions: the next send waits for metadata.
     pub(crate) fn unpublish(&self) {
+        points::reach("the layout is withdrawn");
         self.layouts.unpublish();
     }
 
     /// No metadata will come: those who wait fail with the reason.
     pub(crate) fn refuse(&self, refusal: Refusal) {
+        points::reach("a topic is refused");
         let mut status = self.status.lock();
         status.refusal = Some(refusal);
         wake(status);
@@ -284,6 +290,7 @@ impl Topic {
 
     /// No metadata this time, for a reason that may pass.
     pub(crate) fn delay(&self, cause: Arc<str>) {
+        points::reach("metadata is late");
         let mut status = self.status.lock();
         status.cause = Some(cause);
         // Those who still wait register again; those who gave up are forgotten.

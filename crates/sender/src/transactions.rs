@@ -1,6 +1,6 @@
 //! The transaction manager, shared by the callers and the sender.
 
-use ottla_time::{Time, mutant};
+use ottla_time::{Time, mutant, points};
 use ottla_transactions::{Call, State, TransactionError, TransactionManager};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::sync::Arc;
@@ -53,9 +53,12 @@ impl Transactions {
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {
+        points::reach("the transaction is looked at");
+        let inner = self.inner.lock();
+        points::hold();
         Locked {
             transactions: self,
-            inner: Some(self.inner.lock()),
+            inner: Some(inner),
         }
     }
 
@@ -161,6 +164,7 @@ impl Drop for Locked<'_> {
             Vec::new()
         };
         drop(inner);
+        points::release();
         waiting.into_iter().for_each(Waker::wake);
     }
 }

@@ -1,6 +1,6 @@
 //! Waits with a deadline, without a runtime: the sender's timer wakes those whose time is over.
 
-use ottla_time::Time;
+use ottla_time::{Time, points};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub(crate) struct Waits {
 impl Waits {
     /// The next deadline.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
+        points::reach("the deadlines are looked at");
         self.by_deadline
             .lock()
             .first_key_value()
@@ -32,6 +33,7 @@ impl Waits {
 
     /// Wakes those whose deadline is over.
     pub(crate) fn wake_due(&self, now: Time) {
+        points::reach("those whose deadline is over are woken");
         let mut waits = self.by_deadline.lock();
         let later = waits.split_off(&(now + std::time::Duration::from_nanos(1), 0));
         let due = std::mem::replace(&mut *waits, later);

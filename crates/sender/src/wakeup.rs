@@ -1,5 +1,6 @@
 //! Waking the driver, once.
 
+use ottla_time::points;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
@@ -47,7 +48,9 @@ impl Wakeup {
             *driver = Some(cx.waker().clone());
         }
         drop(driver);
+        points::reach("a wake-up is taken");
         let held = self.held.swap(false, Ordering::SeqCst);
+        points::reach("the driver holds no wake-ups any more");
         self.pending.swap(false, Ordering::SeqCst) || held
     }
 }

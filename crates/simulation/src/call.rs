@@ -12,7 +12,7 @@ use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_sender::Request;
 
 /// The version of EndTxn that a transaction of protocol 2 ends with (KIP-890).
-const END_TXN_OF_PROTOCOL_2: i16 = 5;
+pub(crate) const END_TXN_OF_PROTOCOL_2: i16 = 5;
 
 /// A request that may tell a producer that it is fenced.
 ///

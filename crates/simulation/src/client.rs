@@ -1,8 +1,8 @@
 //! The producer's side: the real sender and the real connection states, driven as the facade drives them.
 
-use crate::counters::Counters;
+use crate::crowd::Crowd;
+use crate::desk::Desk;
 use crate::executor::{WakeList, Woken};
-use crate::ledger::Ledger;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::wire::{End, Wire};
@@ -24,6 +24,8 @@ pub(crate) struct Client {
     waker: Waker,
     /// Whether the sender was told something since its last turn.
     fed: bool,
+    /// Whether it takes a turn that it did not ask for.
+    forced: bool,
     moment: (Time, u32),
     pub(crate) finished: bool,
 }
@@ -31,9 +33,9 @@ pub(crate) struct Client {
 /// What the client reads and writes besides itself.
 pub(crate) struct Around<'a> {
     pub(crate) wire: &'a mut Wire,
-    pub(crate) trace: &'a mut Trace,
-    pub(crate) counters: &'a mut Counters,
-    pub(crate) ledger: &'a Ledger,
+    pub(crate) trace: &'a Trace,
+    pub(crate) desk: &'a Desk,
+    pub(crate) crowd: &'a Crowd,
     /// Batches to be compressed.
     pub(crate) jobs: &'a mut Vec<SealJob>,
 }
@@ -47,14 +49,15 @@ impl Client {
             sealer: Sealer::new(scenario.sender.codec).map_err(|error| error.to_string())?,
             waker: list.waker(Woken::Driver),
             fed: true,
+            forced: false,
             moment: (Time::ZERO, 0),
             finished: false,
         })
     }
 
     /// When the client has to run although nothing happens.
-    pub(crate) fn next_timeout(&self) -> Option<Time> {
-        let sender = self.sender.as_ref().and_then(Sender::next_timeout);
+    pub(crate) fn next_timeout(&self, crowd: &Crowd) -> Option<Time> {
+        let sender = crowd.while_at_work(|| self.sender.as_ref().and_then(Sender::next_timeout));
         sender
             .into_iter()
             .chain(self.network.poll_timeout())
@@ -63,11 +66,16 @@ impl Client {
     }
 
     /// A batch was compressed.
-    pub(crate) fn sealed(&mut self, sealed: Sealed, now: Time) {
+    pub(crate) fn sealed(&mut self, sealed: Sealed, now: Time, crowd: &Crowd) {
         if let Some(sender) = &mut self.sender {
-            sender.handle_sealed(sealed, now);
+            crowd.while_at_work(|| sender.handle_sealed(sealed, now));
             self.fed = true;
         }
+    }
+
+    /// The sender is to take a turn, although it was told nothing.
+    pub(crate) fn force_turn(&mut self) {
+        (self.fed, self.forced) = (true, true);
     }
 
     /// Takes events of the network, and a turn of the sender if there is a reason. True if there was; what the network
@@ -77,18 +85,20 @@ impl Client {
         let Some(mut sender) = self.sender.take() else {
             return Ok(false);
         };
-        let mut reason = sender.wakeup().take(&mut Context::from_waker(&self.waker));
+        let crowd = around.crowd;
+        let take = || sender.wakeup().take(&mut Context::from_waker(&self.waker));
+        let mut reason = crowd.while_at_work(take);
         reason |= std::mem::take(&mut self.fed);
         while let Some(event) = self.network.poll_event() {
             handle(&mut sender, event, now, around)?;
             reason = true;
         }
-        reason |= sender.next_timeout().is_some_and(|at| at <= now);
+        reason |= crowd.while_at_work(|| sender.next_timeout().is_some_and(|at| at <= now));
         if !reason {
             self.sender = Some(sender);
             return Ok(false);
         }
-        sender.turn(now);
+        crowd.while_at_work(|| sender.turn(now));
         let mut idle = true;
         while let Some(action) = sender.poll_action() {
             idle = false;
@@ -97,7 +107,7 @@ impl Client {
         if !self.finished {
             self.sender = Some(sender);
         }
-        if idle {
+        if idle && !std::mem::take(&mut self.forced) {
             self.count_idle_turn(now)?;
         }
         Ok(true)
@@ -143,7 +153,7 @@ impl Client {
             Action::Send { node, request } => self.send(sender, node, request, now, around)?,
             Action::Extend { node, by } => self.network.extend_deadlines(node, by),
             Action::Seal(job) => {
-                around.counters.sealed += 1;
+                around.desk.counters.borrow_mut().sealed += 1;
                 around.jobs.push(job);
             }
             Action::Finished => {
@@ -169,9 +179,14 @@ impl Client {
             [request.id, node as u64],
             format_args!("request {} of API {} to {node}", request.id, request.api_key),
         );
-        around
-            .wire
-            .sent(now, node, &request, around.ledger, around.counters, around.trace)?;
+        around.wire.sent(
+            now,
+            node,
+            &request,
+            &around.desk.ledger.borrow(),
+            &mut around.desk.counters.borrow_mut(),
+            around.trace,
+        )?;
         let id = request.id;
         let outgoing = OutgoingRequest {
             id,
@@ -187,10 +202,12 @@ impl Client {
                 now,
                 id,
                 End::Failed { written: false },
-                around.counters,
+                &mut around.desk.counters.borrow_mut(),
                 around.trace,
             )?;
-            sender.handle_failed(node, id, &error.to_string(), false, now);
+            let error = error.to_string();
+            let failed = || sender.handle_failed(node, id, &error, false, now);
+            around.crowd.while_at_work(failed);
             self.fed = true;
         }
         Ok(())
@@ -206,9 +223,12 @@ fn handle(
     let Around {
         wire,
         trace,
-        counters,
+        desk,
+        crowd,
         ..
     } = around;
+    let ended =
+        |wire: &mut Wire, id, end: End<'_>| wire.ended(now, id, end, &mut desk.counters.borrow_mut(), trace);
     match event {
         NetworkEvent::Ready { node, versions } => {
             trace.note(now, "ready", [node as u64, 0], format_args!("{node}"));
@@ -218,8 +238,10 @@ fn handle(
                 max: api.max,
             });
             let level = versions.feature_level("transaction.version");
-            sender.handle_features(versions.finalized_features_epoch, level);
-            sender.handle_ready(node, ranges, now);
+            crowd.while_at_work(|| {
+                sender.handle_features(versions.finalized_features_epoch, level);
+                sender.handle_ready(node, ranges, now);
+            });
         }
         NetworkEvent::Response { node, id, body } => {
             trace.note(
@@ -228,13 +250,13 @@ fn handle(
                 [id, body.len() as u64],
                 format_args!("to request {id} from {node}"),
             );
-            wire.ended(now, id, End::Answered(&body), counters, trace)?;
-            sender.handle_response(node, id, body, now);
+            ended(wire, id, End::Answered(&body))?;
+            crowd.while_at_work(|| sender.handle_response(node, id, body, now));
         }
         NetworkEvent::Written { node, id } => {
             trace.note(now, "written", [id, 0], format_args!("request {id}"));
-            wire.ended(now, id, End::Written, counters, trace)?;
-            sender.handle_written(node, id, now);
+            ended(wire, id, End::Written)?;
+            crowd.while_at_work(|| sender.handle_written(node, id, now));
         }
         NetworkEvent::Failed {
             node,
@@ -248,11 +270,13 @@ fn handle(
                 [id, u64::from(written)],
                 format_args!("request {id}, written: {written}: {error}"),
             );
-            wire.ended(now, id, End::Failed { written }, counters, trace)?;
-            sender.handle_failed(node, id, &error.to_string(), written, now);
+            ended(wire, id, End::Failed { written })?;
+            let error = error.to_string();
+            crowd.while_at_work(|| sender.handle_failed(node, id, &error, written, now));
         }
         NetworkEvent::Disconnected { node, error, .. } => {
             trace.note(now, "gone", [node as u64, 0], format_args!("{node}: {error}"));
+            let mut counters = desk.counters.borrow_mut();
             match error.kind() {
                 NetworkErrorKind::RequestTimeout { .. } => counters.request_timeouts += 1,
                 NetworkErrorKind::FrameLength { .. }
@@ -261,9 +285,11 @@ fn handle(
                 | NetworkErrorKind::Unsolicited => counters.garbage += 1,
                 _ => {}
             }
+            drop(counters);
             let class = class(&error);
             let cause = error.to_string();
-            sender.handle_disconnected(node, Disconnect { class, cause: &cause }, now);
+            let why = Disconnect { class, cause: &cause };
+            crowd.while_at_work(|| sender.handle_disconnected(node, why, now));
         }
         _ => {}
     }

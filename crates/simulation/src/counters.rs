@@ -25,6 +25,7 @@ macro_rules! counters {
 }
 
 counters! {
+    interruptions: "points in the sender's work at which users acted",
     records: "records sent",
     acked: "records acked",
     failed_not_persisted: "records failed, not persisted",
@@ -45,11 +46,15 @@ counters! {
     lost_additions: "AddPartitionsToTxn without an answer",
     lost_offsets: "offsets of a transaction without an answer",
     lost_ends: "EndTxn without an answer",
+    late_ends_1: "EndTxn that came after the next begin, protocol 1",
+    late_ends_2: "EndTxn that came after the next begin, protocol 2",
+    late_ends_open: "EndTxn that came while the next was open at the coordinator",
     coordinator_refusals: "requests that were refused because a coordinator was not there",
     transactional_splits: "parts of split batches of transactions",
     offsets_sent: "groups' offsets sent with a transaction",
     twins: "twins of a transactional producer",
     transactional_ends: "transactional producers at their end",
+    restarts: "transactional producers that followed another",
     flushes: "flushes",
     flushes_dropped: "flushes dropped",
     closes_in_trouble: "closes in trouble",
@@ -78,6 +83,7 @@ counters! {
     leader_moves: "leader moves",
     leader_hints: "leader hints",
     truncations: "truncations",
+    topics_recreated: "topics deleted and created anew under a Produce by id",
     partitions_grown: "topics that got more partitions",
     sequence_wraps: "sequences that began again after the last",
     new_producer_ids: "producer ids whose epochs were used up",

@@ -24,9 +24,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Shared by all users of a seed.
 pub(crate) struct Desk {
-    pub(crate) handle: Handle,
+    handle: RefCell<Handle>,
+    /// The handles of producers that have ended.
+    ended: RefCell<Vec<Handle>>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) topics: Vec<(Arc<Topic>, i32)>,
+    /// Names and partitions, as they were at the beginning.
+    pub(crate) topics: Vec<(String, i32)>,
     pub(crate) ledger: RefCell<Ledger>,
     pub(crate) random: RefCell<Rng>,
     pub(crate) counters: RefCell<Counters>,
@@ -57,6 +60,16 @@ pub(crate) struct Desk {
     pub(crate) transactions: RefCell<Vec<Transaction>>,
     /// Whether the one that was begun when all was well again was committed.
     pub(crate) last_committed: Cell<bool>,
+    /// How many producers there were before this one.
+    pub(crate) generation: Cell<u32>,
+    /// Who waits for the next one.
+    restarts: RefCell<Option<Waker>>,
+    /// Whether nothing more will be sent.
+    pub(crate) done: Cell<bool>,
+    /// How many transactions have begun.
+    pub(crate) begun: Cell<u32>,
+    /// Whether it is the middle of the sender's work.
+    pub(crate) meanwhile: Cell<bool>,
     /// Whether the transactional producer came to its end before anybody closed it.
     pub(crate) ended_by_itself: Cell<bool>,
 }
@@ -87,12 +100,10 @@ impl Desk {
         random: Rng,
         list: WakeList,
     ) -> Desk {
-        let topics = scenario.topics.iter();
         Desk {
-            topics: topics
-                .map(|(name, partitions)| (handle.topic(name), *partitions))
-                .collect(),
-            handle,
+            topics: scenario.topics.clone(),
+            handle: RefCell::new(handle),
+            ended: RefCell::default(),
             clock,
             ledger: RefCell::default(),
             random: RefCell::new(random),
@@ -113,12 +124,77 @@ impl Desk {
             counts: RefCell::new(scenario.topics.iter().map(|&(_, count)| (count, count)).collect()),
             transactions: RefCell::default(),
             last_committed: Cell::new(false),
+            generation: Cell::new(0),
+            restarts: RefCell::default(),
+            done: Cell::new(false),
+            begun: Cell::new(0),
+            meanwhile: Cell::new(false),
             ended_by_itself: Cell::new(false),
         }
     }
 
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// The producer.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.borrow().clone()
+    }
+
+    pub(crate) fn topic(&self, index: usize) -> Arc<Topic> {
+        self.handle.borrow().topic(&self.topics[index].0)
+    }
+
+    /// Bytes that producers hold which have ended: none, or they leak.
+    pub(crate) fn memory_left_behind(&self) -> usize {
+        self.ended.borrow().iter().map(Handle::memory_used).sum()
+    }
+
+    /// The producer can do no more: its process ends, and another one takes its place. False if it is not to be, because
+    /// the users close.
+    pub(crate) async fn restart(&self, patience: Duration) -> bool {
+        let closed = self.handle().close(patience);
+        let start = self.now();
+        if self.until(start + patience + GRACE, closed).await.is_none() {
+            self.fail(format!(
+                "a close of {start} with a timeout of {patience:?} still waits"
+            ));
+        }
+        let before = self.generation.get();
+        poll_fn(|cx| {
+            if self.generation.get() > before || self.closing.get() {
+                return Poll::Ready(());
+            }
+            *self.restarts.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        !self.closing.get()
+    }
+
+    /// Whether a producer is to be replaced.
+    pub(crate) fn wants_restart(&self) -> bool {
+        self.restarts.borrow().is_some()
+    }
+
+    /// The producer was replaced, unless the users close.
+    pub(crate) fn restarted(&self, handle: Option<Handle>) {
+        if let Some(handle) = handle {
+            let ended = self.handle.replace(handle);
+            self.ended.borrow_mut().push(ended);
+            self.generation.set(self.generation.get() + 1);
+            self.ended_by_itself.set(false);
+            self.counters.borrow_mut().restarts += 1;
+        }
+        if let Some(waker) = self.restarts.take() {
+            waker.wake();
+        }
+    }
+
+    /// How many records were sent, or tried.
+    pub(crate) fn records(&self) -> u64 {
+        self.counters.borrow().records
     }
 
     /// The topic has more partitions now; nobody need know it yet.
@@ -152,6 +228,19 @@ impl Desk {
         Poll::Pending
     }
 
+    /// In the middle of the sender's work it may go on before this user does.
+    pub(crate) async fn breathe(&self) {
+        let mut goes_on = !self.meanwhile.get() || chance(&mut self.random.borrow_mut(), 60);
+        poll_fn(|cx| {
+            if std::mem::replace(&mut goes_on, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// The future's output, unless it takes until `at`.
     pub(crate) async fn until<F: Future>(&self, at: Time, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
@@ -183,9 +272,9 @@ impl Desk {
             partition,
             ..SendRecord::default()
         };
-        let topic = &self.topics[manner.topic].0;
+        let topic = &self.topic(manner.topic);
         if manner.tries {
-            match self.handle.try_send(topic, &record) {
+            match self.handle().try_send(topic, &record) {
                 Ok(delivery) => self.queued(number, delivery, manner),
                 Err(error) => {
                     if matches!(error, TrySendError::Metadata | TrySendError::Memory) {
@@ -206,7 +295,8 @@ impl Desk {
         record: &SendRecord<'_>,
         manner: Manner,
     ) {
-        let mut sending = pin!(self.handle.send(topic, record));
+        let handle = self.handle();
+        let mut sending = pin!(handle.send(topic, record));
         let start = self.now();
         let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
         let sent = match first {

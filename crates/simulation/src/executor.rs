@@ -52,6 +52,10 @@ impl WakeList {
     pub(crate) fn pop(&self) -> Option<Woken> {
         self.0.lock().pop_front()
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
 }
 
 /// The tasks of a seed: the users of the producer.

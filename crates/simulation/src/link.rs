@@ -79,6 +79,11 @@ impl Way {
         self.last_arrival = at;
         at
     }
+
+    /// What is sent from now on arrives then at the earliest.
+    pub(crate) fn hold(&mut self, until: Time) {
+        self.last_arrival = self.last_arrival.max(until);
+    }
 }
 
 /// A connection.
@@ -102,6 +107,8 @@ pub(crate) struct Link {
     pub(crate) window: usize,
     pub(crate) segment: usize,
     pub(crate) decoder: FrameDecoder,
+    /// The requests to end a transaction that have not arrived: their correlation ids, and how many transactions had begun.
+    pub(crate) ends: VecDeque<(i32, u32)>,
 }
 
 impl Link {
@@ -124,6 +131,7 @@ impl Link {
             window: weather.window,
             segment: weather.segment,
             decoder: FrameDecoder::new(frame_bytes_max),
+            ends: VecDeque::new(),
         }
     }
 

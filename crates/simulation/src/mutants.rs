@@ -1,6 +1,6 @@
 //! Planted bugs: each is switched on in a process of its own, and has to be found by what is checked from outside.
 //!
-//! That a process panics or hangs can be seen from outside, too; most are found by what they do to records.
+//! Prints a table in Markdown, which docs/mutants.md shows. That a process panics or hangs can be seen from outside, too; most are found by what they do to records.
 
 use std::fmt;
 use std::process::{Command, ExitCode};
@@ -72,6 +72,7 @@ pub(crate) const MUTANTS: &[&str] = &[
     "offsets outside of the transaction",
     "records go in behind a commit",
     "the epoch of EndTxn is not taken",
+    "what is incomplete is asked before whether the transaction ends",
 ];
 
 /// What became of one.
@@ -93,6 +94,7 @@ pub(crate) fn hunt(seeds: u64, only: Option<&str>) -> ExitCode {
     let mutants = MUTANTS
         .iter()
         .filter(|mutant| only.is_none_or(|only| mutant.contains(only)));
+    println!("| what is planted | found in seed | after | what the check says |\n|---|---|---|---|");
     let mut missed = Vec::new();
     let mut count = 0;
     for &mutant in mutants {
@@ -146,13 +148,16 @@ fn search(mutant: &'static str, seeds: u64) -> std::io::Result<Hunt> {
 
 impl fmt::Display for Hunt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<52} ", self.mutant)?;
+        let took = self.took.as_secs_f64();
         match &self.found {
             Some((seed, what)) => {
-                let shown: String = what.chars().take(SHOWN_LEN_MAX).collect();
-                write!(f, "seed {seed:>5} {:>6.1} s  {shown}", self.took.as_secs_f64())
+                let mut shown: String = what.chars().take(SHOWN_LEN_MAX).collect();
+                if shown.len() < what.len() {
+                    shown.push('…');
+                }
+                write!(f, "| {} | {seed} | {took:.1} s | {shown} |", self.mutant)
             }
-            None => write!(f, "NOT FOUND  {:>6.1} s", self.took.as_secs_f64()),
+            None => write!(f, "| {} | NOT FOUND | {took:.1} s | |", self.mutant),
         }
     }
 }

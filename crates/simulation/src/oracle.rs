@@ -4,7 +4,7 @@ use crate::ledger::{Entry, State};
 use crate::payload::Payload;
 use crate::scenario::Promise;
 use ottla_sender::Persistence;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A record in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,20 +16,21 @@ pub(crate) struct Logged {
     pub(crate) intact: bool,
 }
 
-/// The logs by topic and partition, each in the order of offsets.
-pub(crate) type Logs = BTreeMap<(u8, i32), Vec<Logged>>;
+/// The logs by topic and partition, each in the order of offsets. One for each topic of that name that there was: the last
+/// is there now, the others were deleted with theirs.
+pub(crate) type Logs = BTreeMap<(u8, i32), Vec<Vec<Logged>>>;
 
 /// Compares; an error says what does not hold.
 pub(crate) fn check(entries: &[Entry], logs: &Logs, promise: Promise) -> Result<(), String> {
     let mut seen = vec![0_u32; entries.len()];
-    for (&(topic, partition), log) in logs {
+    for ((topic, partition), log) in each(logs) {
         check_log(entries, (topic, partition), log, promise, &mut seen)?;
     }
     for (number, entry) in entries.iter().enumerate() {
         check_entry(number, entry, seen[number], logs, promise)?;
     }
     check_nameless(entries, logs, promise)?;
-    check_acked_order(entries, promise)
+    check_acked_order(entries, logs, promise)
 }
 
 /// What stands in a log belongs there, and in this order.
@@ -41,6 +42,7 @@ fn check_log(
     seen: &mut [u32],
 ) -> Result<(), String> {
     let mut last: Option<(u64, u32)> = None;
+    let mut here = BTreeSet::new();
     for record in log {
         let at = format!("{topic}/{partition} offset {}", record.offset);
         let Some(number) = record.number else { continue };
@@ -64,7 +66,7 @@ fn check_log(
         if promise != Promise::ExactlyOnce {
             continue;
         }
-        if seen[number as usize] > 1 {
+        if !here.insert(number) {
             return Err(format!(
                 "{at}: record {number} is there twice ({:?})",
                 entry.state
@@ -100,18 +102,23 @@ fn check_entry(number: usize, entry: &Entry, seen: u32, logs: &Logs, promise: Pr
                 ));
             }
             let Some(offset) = offset else { return Ok(()) };
-            let log = logs.get(&place).map_or(&[][..], Vec::as_slice);
-            let found = log
-                .binary_search_by_key(offset, |record| record.offset)
-                .ok()
-                .map(|at| log[at]);
+            let at_offset = |log: &Vec<Logged>| {
+                let at = log.binary_search_by_key(offset, |record| record.offset).ok();
+                at.map(|at| log[at])
+            };
+            let found: Vec<Logged> = logs
+                .get(&place)
+                .into_iter()
+                .flatten()
+                .filter_map(at_offset)
+                .collect();
             let expected = (!entry.payload.is_nameless()).then_some(number as u32);
-            match found {
-                Some(found) if found.number == expected => Ok(()),
-                found => Err(format!(
-                    "record {number} was acked with {place:?} offset {offset}, where {found:?} stands"
-                )),
+            if found.iter().any(|found| found.number == expected) {
+                return Ok(());
             }
+            Err(format!(
+                "record {number} was acked with {place:?} offset {offset}, where {found:?} stands"
+            ))
         }
         State::Failed {
             persistence: Persistence::NotPersisted,
@@ -146,7 +153,7 @@ fn check_nameless(entries: &[Entry], logs: &Logs, promise: Promise) -> Result<()
         }
         *most.entry(place).or_default() += 1;
     }
-    for (&place, log) in logs {
+    for (place, log) in each(logs) {
         let count = log.iter().filter(|record| record.number.is_none()).count();
         let most = most.get(&place).copied().unwrap_or(0);
         if count > most {
@@ -156,6 +163,9 @@ fn check_nameless(entries: &[Entry], logs: &Logs, promise: Promise) -> Result<()
         }
     }
     for (place, mut offsets) in offsets {
+        if was_recreated(logs, place) {
+            continue;
+        }
         let count = offsets.len();
         offsets.sort_unstable();
         offsets.dedup();
@@ -167,7 +177,7 @@ fn check_nameless(entries: &[Entry], logs: &Logs, promise: Promise) -> Result<()
 }
 
 /// The offsets that were told rise with the order of the appends.
-fn check_acked_order(entries: &[Entry], promise: Promise) -> Result<(), String> {
+fn check_acked_order(entries: &[Entry], logs: &Logs, promise: Promise) -> Result<(), String> {
     // With acks=1 an offset that was lost with its leader is given again.
     if !matches!(promise, Promise::ExactlyOnce | Promise::AtLeastOnce) {
         return Ok(());
@@ -175,7 +185,9 @@ fn check_acked_order(entries: &[Entry], promise: Promise) -> Result<(), String> 
     let mut acked: Vec<(u8, i32, u64, i64)> = entries
         .iter()
         .filter_map(|entry| match entry.state {
-            State::Acked { offset: Some(offset) } => {
+            State::Acked { offset: Some(offset) }
+                if !was_recreated(logs, (entry.payload.topic, entry.partition)) =>
+            {
                 Some((entry.payload.topic, entry.partition, entry.order, offset))
             }
             _ => None,
@@ -192,6 +204,17 @@ fn check_acked_order(entries: &[Entry], promise: Promise) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+/// Every log, those of deleted topics too.
+fn each(logs: &Logs) -> impl Iterator<Item = ((u8, i32), &Vec<Logged>)> {
+    logs.iter()
+        .flat_map(|(&place, logs)| logs.iter().map(move |log| (place, log)))
+}
+
+/// Whether its offsets began anew.
+fn was_recreated(logs: &Logs, place: (u8, i32)) -> bool {
+    logs.get(&place).is_some_and(|logs| logs.len() > 1)
 }
 
 /// Reads a record of a log.
@@ -250,12 +273,12 @@ mod tests {
             number: Some(number),
             intact: true,
         });
-        (entries.collect(), Logs::from([((0, 0), log.collect())]))
+        (entries.collect(), Logs::from([((0, 0), vec![log.collect()])]))
     }
 
     fn verdict(lie: impl FnOnce(&mut Vec<Entry>, &mut Vec<Logged>)) -> Result<(), String> {
         let (mut entries, mut logs) = honest();
-        lie(&mut entries, logs.get_mut(&(0, 0)).expect("the one log"));
+        lie(&mut entries, &mut logs.get_mut(&(0, 0)).expect("the one log")[0]);
         check(&entries, &logs, Promise::ExactlyOnce)
     }
 
@@ -325,10 +348,28 @@ mod tests {
     #[test]
     fn without_idempotence_a_record_may_be_there_twice_but_not_be_lost() {
         let (entries, mut logs) = honest();
-        let log = logs.get_mut(&(0, 0)).expect("the one log");
+        let log = &mut logs.get_mut(&(0, 0)).expect("the one log")[0];
         log.push(Logged { offset: 8, ..log[1] });
         check(&entries, &logs, Promise::AtLeastOnce).expect("twice is allowed");
-        logs.get_mut(&(0, 0)).expect("the one log").remove(2);
+        logs.get_mut(&(0, 0)).expect("the one log")[0].remove(2);
         check(&entries, &logs, Promise::AtLeastOnce).expect_err("record 2 is lost");
+    }
+
+    #[test]
+    fn a_topic_that_was_recreated_has_two_logs_and_each_keeps_its_order() {
+        let (entries, mut logs) = honest();
+        let logs_of = logs.get_mut(&(0, 0)).expect("the one log");
+        let logged = |number: u32, offset| Logged {
+            offset,
+            number: Some(number),
+            intact: true,
+        };
+        // What was appended before the deletion, and not answered, is sent again.
+        logs_of.push(vec![logged(7, 0), logged(9, 1)]);
+        check(&entries, &logs, Promise::ExactlyOnce).expect("once in each");
+        logs.get_mut(&(0, 0)).expect("the log")[1].reverse();
+        check(&entries, &logs, Promise::ExactlyOnce).expect_err("the order of the second");
+        logs.get_mut(&(0, 0)).expect("the log")[1] = vec![logged(7, 0), logged(7, 1)];
+        check(&entries, &logs, Promise::ExactlyOnce).expect_err("twice in one of them");
     }
 }

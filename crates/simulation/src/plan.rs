@@ -1,6 +1,6 @@
 //! Which faults strike when.
 
-use crate::scenario::{BROKERS, Promise, Scenario, chance};
+use crate::scenario::{BROKERS, FAULTS_MIN, Promise, Scenario, chance};
 use bytes::Bytes;
 use fastrand::Rng;
 use ottla_broker::{Fault, FaultAction};
@@ -93,24 +93,37 @@ pub(crate) enum Trouble {
     /// The answer to an EndTxn is lost, and when it is asked for again the coordinator says that the transaction has to be
     /// aborted.
     LostVerdict,
+    /// The next EndTxn, or its answer, is so long on its way, while the producer asks again on another connection.
+    HoldEnd {
+        up: bool,
+        back: Duration,
+    },
 }
 
-/// The faults of a seed.
-pub(crate) fn draw(scenario: &Scenario, random: &mut Rng) -> Vec<(Time, Trouble)> {
+/// The faults of a seed. As many as each seed has strike before `until`, when the producer is closed.
+pub(crate) fn draw(scenario: &Scenario, until: Time, random: &mut Rng) -> Vec<(Time, Trouble)> {
     let latest = scenario.trouble.saturating_sub(Duration::from_secs(2));
-    (0..scenario.faults)
-        .map(|_| {
-            (
-                Time::ZERO + latest.mul_f64(random.f64()),
-                trouble(scenario, random),
-            )
-        })
-        .collect()
+    let draw_one = |number| {
+        let latest = if number < FAULTS_MIN {
+            latest.min(until.since(Time::ZERO))
+        } else {
+            latest
+        };
+        (
+            Time::ZERO + latest.mul_f64(random.f64()),
+            trouble(scenario, random),
+        )
+    };
+    (0..scenario.faults).map(draw_one).collect()
 }
 
 fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
-    if scenario.transactional && chance(random, 3) {
-        return Trouble::LostVerdict;
+    if scenario.transactional {
+        match random.u32(..100) {
+            ..3 => return Trouble::LostVerdict,
+            3..18 => return hold_end(scenario, random),
+            _ => {}
+        }
     }
     let broker = random.i32(1..=BROKERS);
     let back = Duration::from_millis(random.u64(100..6_000));
@@ -172,6 +185,15 @@ fn trouble(scenario: &Scenario, random: &mut Rng) -> Trouble {
         _ => Trouble::WallJump {
             by_ms: random.i64(-3_600_000..3_600_000),
         },
+    }
+}
+
+/// For longer than the producer waits for an answer: then it asks on another connection, and is answered, and begins the
+/// next transaction, and the first request still arrives.
+fn hold_end(scenario: &Scenario, random: &mut Rng) -> Trouble {
+    Trouble::HoldEnd {
+        up: chance(random, 85),
+        back: scenario.sender.request_timeout + Duration::from_millis(random.u64(50..2_500)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, GRACE, Manner};
 use crate::ledger::{Entry, State};
+use crate::scenario::RECORDS_MIN;
 use ottla_sender::{
     Call, GroupMetadata, GroupOffset, Persistence, SendRecord, TransactionError, TransactionErrorKind,
 };
@@ -11,8 +12,8 @@ use std::future::{Future, poll_fn};
 use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What became of a transaction, as the producer said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct Transaction {
     /// The group's offset that was sent with it.
     pub(crate) offset: Option<i64>,
     pub(crate) begun_at: Time,
+    /// How many producers there were before the one that began it.
+    pub(crate) generation: u32,
 }
 
 /// What follows a transaction.
@@ -45,37 +48,69 @@ enum Next {
 /// The consumer group whose offsets go with the transactions: of the first partition of the first topic.
 pub(crate) const GROUP: &str = "simulated-group";
 
-/// Transaction after transaction until `end`, and then one that has to be committed unless the producer is at its end.
+/// Transaction after transaction until `end` and until there were enough records, and then one that has to be committed. A
+/// producer that can do no more is followed by another one, as a process is that starts again.
 pub(crate) async fn conduct(desk: Rc<Desk>, end: Time) {
-    if repeat(&desk, Call::Init).await.is_err() {
-        return at_its_end(&desk);
-    }
-    while !desk.closing.get() {
-        match conduct_one(&desk, end).await {
-            Next::Another => pause(&desk).await,
-            Next::Done => return desk.last_committed.set(true),
-            Next::End => return at_its_end(&desk),
+    while !conduct_producer(&desk, end).await {
+        at_its_end(&desk);
+        let patience = Duration::from_millis(desk.random.borrow_mut().u64(0..500));
+        if desk.closing.get() || !desk.restart(patience).await {
+            break;
         }
     }
+    desk.done.set(true);
 }
 
+/// The transactions of one producer. True if the last one is committed, or the users close; false if it is at its end.
+async fn conduct_producer(desk: &Rc<Desk>, end: Time) -> bool {
+    if repeat(desk, Call::Init).await.is_err() {
+        return false;
+    }
+    while !desk.closing.get() {
+        match conduct_one(desk, end).await {
+            Next::Another if is_behind(desk, end) => {}
+            Next::Another => pause(desk).await,
+            Next::Done => {
+                desk.last_committed.set(true);
+                return true;
+            }
+            Next::End => return false,
+        }
+    }
+    true
+}
+
+/// Whether there is too little time for all the records at the pace so far.
+fn is_behind(desk: &Desk, end: Time) -> bool {
+    let gone = desk.now().since(Time::ZERO).as_secs_f64() / end.since(Time::ZERO).as_secs_f64();
+    (desk.records() as f64) < RECORDS_MIN as f64 * gone * AHEAD
+}
+
+/// More than what is needed is sent in time, if all goes well.
+const AHEAD: f64 = 1.3;
+
 async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
-    let last = desk.now() >= end;
+    let last = desk.now() >= end && desk.records() >= RECORDS_MIN;
+    let behind = is_behind(desk, end);
     if repeat(desk, Call::Begin).await.is_err() {
         return Next::End;
     }
+    desk.begun.set(desk.begun.get() + 1);
+    desk.breathe().await;
     let begun_at = desk.now();
     let first = desk.ledger.borrow().next_number();
     let (count, commits, has_offset) = {
         let mut random = desk.random.borrow_mut();
         let commits = last || random.u32(..100) < 80;
-        (random.u32(0..40), commits, random.u32(..100) < 30)
+        let count = random.u32(0..if behind { 80 } else { 40 });
+        (count, commits, random.u32(..100) < 30)
     };
     // The last one need not be large; a send may wait for max.block.ms.
     let count = if last { count.min(3) } else { count };
     for _ in 0..count {
         send(desk).await;
-        if !last && desk.now() >= end {
+        desk.breathe().await;
+        if !last && desk.now() >= end && desk.records() >= RECORDS_MIN {
             break;
         }
     }
@@ -88,7 +123,8 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
         outcome = commit(desk).await;
         match &outcome {
             Ok(()) => verdict = Verdict::Committed,
-            Err(error) if error.outcome_unknown => verdict = Verdict::Unknown,
+            // Who is asked to repeat the call, and closes, does not know either.
+            Err(error) if error.outcome_unknown || error.is_retriable() => verdict = Verdict::Unknown,
             Err(error) => check_cause(desk, error, records.clone(), offset),
         }
     }
@@ -100,6 +136,7 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
         verdict,
         offset,
         begun_at,
+        generation: desk.generation.get(),
     });
     count_verdict(desk, verdict);
     if outcome.as_ref().is_err_and(TransactionError::is_abortable) {
@@ -115,10 +152,11 @@ async fn conduct_one(desk: &Rc<Desk>, end: Time) -> Next {
 /// Sends the group's next offset with the transaction. The commit waits for it, whatever becomes of this call.
 async fn send_offset(desk: &Rc<Desk>) -> Option<i64> {
     let offset = desk.transactions.borrow().len() as i64 + 1;
-    let topic = Arc::clone(desk.topics[0].0.name());
-    let offsets = vec![GroupOffset::new(&*topic, 0, offset)];
+    let topic = desk.topics[0].0.clone();
+    let offsets = vec![GroupOffset::new(topic.as_str(), 0, offset)];
     let group = GroupMetadata::new(GROUP);
-    let sending = desk.handle.send_offsets_to_transaction(offsets, group);
+    let handle = desk.handle();
+    let sending = handle.send_offsets_to_transaction(offsets, group);
     let start = desk.now();
     if desk
         .until(start + desk.max_block + GRACE, sending)
@@ -142,7 +180,7 @@ async fn commit(desk: &Rc<Desk>) -> Result<(), TransactionError> {
         partition: Some(0),
         ..SendRecord::default()
     };
-    if desk.handle.try_send(&desk.topics[0].0, &record).is_ok() {
+    if desk.handle().try_send(&desk.topic(0), &record).is_ok() {
         desk.fail("a record was taken into a transaction that is being committed".to_owned());
     }
     committing.await
@@ -195,22 +233,22 @@ async fn send(desk: &Rc<Desk>) {
         }
     };
     desk.send(manner).await;
-    if desk.random.borrow_mut().u32(..100) < 10 {
+    let hurries = desk.meanwhile.get();
+    if desk.random.borrow_mut().u32(..100) < 10 && !hurries {
         pause(desk).await;
     }
 }
 
 async fn pause(desk: &Desk) {
     let micros = desk.random.borrow_mut().u64(..200_000);
-    desk.sleep_until(desk.now() + std::time::Duration::from_micros(micros))
-        .await;
+    desk.sleep_until(desk.now() + Duration::from_micros(micros)).await;
 }
 
 /// Calls, again and again while that is what the error asks for. No call may take longer than `max.block.ms`.
 async fn repeat(desk: &Desk, call: Call) -> Result<(), TransactionError> {
     loop {
         let start = desk.now();
-        let handle = &desk.handle;
+        let handle = desk.handle();
         let calling = async {
             match call {
                 Call::Init => handle.init_transactions().await,
@@ -267,7 +305,7 @@ pub(crate) fn check_offset(transactions: &[Transaction], found: Option<i64>) -> 
 pub(crate) fn check_fenced(
     entries: &[Entry],
     transactions: &[Transaction],
-    fenced_at: Time,
+    (fenced_at, generation): (Time, u32),
 ) -> Result<(), String> {
     let is_empty = |transaction: &Transaction| {
         let mut records = transaction.records.clone();
@@ -276,7 +314,7 @@ pub(crate) fn check_fenced(
     };
     let late = transactions.iter().find(|transaction| {
         let committed = transaction.verdict == Verdict::Committed && !is_empty(transaction);
-        committed && transaction.begun_at > fenced_at
+        committed && transaction.begun_at > fenced_at && transaction.generation == generation
     });
     match late {
         Some(transaction) => Err(format!(

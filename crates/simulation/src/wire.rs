@@ -24,9 +24,13 @@ use std::time::Duration;
 
 /// How many batches of a partition may be in flight: what a broker remembers of a producer.
 const IN_FLIGHT_MAX: usize = 5;
+/// From this version on Produce names topics by their ids.
+const PRODUCE_BY_ID: i16 = 13;
 /// A batch that is sent more often than this in a second is sent in a loop: backoffs begin at 10 ms, and leaders move
 /// some times in a second at most.
 const ATTEMPTS_PER_SECOND_MAX: u32 = 40;
+/// In a transaction, where a batch that comes too early is sent every 20 ms.
+const ATTEMPTS_PER_SECOND_MAX_TRANSACTIONAL: u32 = 60;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -78,7 +82,8 @@ pub(crate) struct Wire {
     max_in_flight: usize,
     max_request_size: usize,
     topic_names: Vec<String>,
-    topic_ids: Vec<Option<Uuid>>,
+    /// The ids of each topic, one after the other.
+    topic_ids: Vec<Vec<Uuid>>,
     lanes: BTreeMap<(u8, i32), Lane>,
     outstanding: BTreeMap<u64, Outstanding>,
     /// Produce requests in flight, by node.
@@ -95,7 +100,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(scenario: &Scenario, topic_ids: Vec<Option<Uuid>>) -> Wire {
+    pub(crate) fn new(scenario: &Scenario, topic_ids: Vec<Vec<Uuid>>) -> Wire {
         Wire {
             idempotent: scenario.promise == Promise::ExactlyOnce,
             max_in_flight: scenario.sender.max_in_flight,
@@ -128,6 +133,33 @@ impl Wire {
         self.excused
     }
 
+    /// The producer is gone, and another one has taken its place: nobody will hear of what was under way.
+    pub(crate) fn restart(&mut self) {
+        for request in std::mem::take(&mut self.outstanding).into_values() {
+            for batch in &request.batches {
+                self.unknown(batch, true);
+                self.landed(batch);
+            }
+        }
+        self.by_node.clear();
+        self.throttled.clear();
+        self.calls.clear();
+        self.excused = false;
+    }
+
+    /// Whether a Produce request is in flight that names this topic by its id.
+    pub(crate) fn flies_by_id(&self, topic: usize) -> bool {
+        self.outstanding.values().any(|request| {
+            let of_topic = |batch: &Flying| usize::from(batch.lane.0) == topic;
+            request.version >= PRODUCE_BY_ID && request.batches.iter().any(of_topic)
+        })
+    }
+
+    /// The topic was created anew.
+    pub(crate) fn recreated(&mut self, topic: usize, id: Uuid) {
+        self.topic_ids[topic].push(id);
+    }
+
     /// What has to hold at any moment.
     pub(crate) fn check(&self, now: Time) -> Result<(), String> {
         match self.outstanding.values().find(|request| request.due < now) {
@@ -147,7 +179,7 @@ impl Wire {
         request: &Request,
         ledger: &Ledger,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if let Some(&until) = self.throttled.get(&node)
             && now < until
@@ -211,7 +243,7 @@ impl Wire {
 
     fn topic_index(&self, name: &str, id: Uuid) -> Result<u8, String> {
         let by_name = self.topic_names.iter().position(|known| known == name);
-        let by_id = || self.topic_ids.iter().position(|known| *known == Some(id));
+        let by_id = || self.topic_ids.iter().position(|known| known.contains(&id));
         let index = by_name.or_else(by_id);
         index
             .map(|index| index as u8)
@@ -226,7 +258,7 @@ impl Wire {
         bytes: Bytes,
         ledger: &Ledger,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<Flying, String> {
         counters.batches += 1;
         let unreadable = |error| format!("a batch for {place:?} that nobody can read: {error}");
@@ -268,7 +300,11 @@ impl Wire {
         };
         let lane = self.lanes.entry(place).or_default();
         let first = contents.iter().flatten().next().copied();
-        let attempts = lane.count_attempt(now, first)?;
+        let attempts_max = match self.transactional {
+            true => ATTEMPTS_PER_SECOND_MAX_TRANSACTIONAL,
+            false => ATTEMPTS_PER_SECOND_MAX,
+        };
+        let attempts = lane.count_attempt(now, first, attempts_max)?;
         if attempts > 1 {
             counters.retries += 1;
         }
@@ -310,7 +346,7 @@ impl Wire {
         id: u64,
         end: End<'_>,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if let Some(call) = self.calls.remove(&id) {
             self.excused |= call.excuses(&end);
@@ -341,14 +377,19 @@ impl Wire {
             }
         }
         for batch in &request.batches {
-            if let Some(lane) = self.lanes.get_mut(&batch.lane) {
-                lane.in_flight -= 1;
-                if let Some(numbering) = lane.numberings.get_mut(&batch.identity) {
-                    numbering.landed(batch.base, batch.count);
-                }
-            }
+            self.landed(batch);
         }
         Ok(())
+    }
+
+    /// The batch is not in flight any more.
+    fn landed(&mut self, batch: &Flying) {
+        if let Some(lane) = self.lanes.get_mut(&batch.lane) {
+            lane.in_flight -= 1;
+            if let Some(numbering) = lane.numberings.get_mut(&batch.identity) {
+                numbering.landed(batch.base, batch.count);
+            }
+        }
     }
 
     /// Nobody knows whether the batch was appended.
@@ -374,13 +415,18 @@ impl Wire {
         request: &Outstanding,
         answer: ProduceResponse,
         counters: &mut Counters,
-        trace: &mut Trace,
+        trace: &Trace,
     ) -> Result<(), String> {
         if answer.throttle_time_ms > 0 {
             counters.throttles += 1;
             let until = now + Duration::from_millis(answer.throttle_time_ms as u64);
             let known = self.throttled.entry(request.node).or_default();
             *known = (*known).max(until);
+            // The broker answers what it has got later, too.
+            let same = |other: &&mut Outstanding| other.node == request.node && other.due < Time::MAX;
+            for other in self.outstanding.values_mut().filter(same) {
+                other.due += Duration::from_millis(answer.throttle_time_ms as u64);
+            }
         }
         let mut told = Vec::new();
         for topic in answer.responses {
@@ -456,7 +502,7 @@ impl Wire {
 
 impl Lane {
     /// How often the batch that begins with this record was sent; an error if that is a loop.
-    fn count_attempt(&mut self, now: Time, first: Option<u32>) -> Result<u32, String> {
+    fn count_attempt(&mut self, now: Time, first: Option<u32>, attempts_max: u32) -> Result<u32, String> {
         let Some(first) = first else { return Ok(1) };
         let (since, count) = self.attempts.entry(first).or_insert((now, 0));
         // A window that is reset now and then: only loops fill it.
@@ -464,7 +510,7 @@ impl Lane {
             (*since, *count) = (now, 1);
         }
         *count += 1;
-        if *count > ATTEMPTS_PER_SECOND_MAX {
+        if *count > attempts_max {
             return Err(format!(
                 "the batch of record {first} was sent {count} times within a second"
             ));

@@ -8,14 +8,15 @@ pub(crate) use admin::TRANSACTIONAL_ID;
 
 use crate::client::{Around, Client};
 use crate::counters::Counters;
+use crate::crowd::Crowd;
 use crate::desk::{Desk, GRACE};
-use crate::executor::{Tasks, WakeList, Woken};
+use crate::executor::{WakeList, Woken};
 use crate::link::{Link, Weather};
 use crate::oracle::{self, Logs};
 use crate::payload::Payload;
 use crate::plan::{self, Trouble};
 use crate::queue::Queue;
-use crate::scenario::{Promise, Scenario};
+use crate::scenario::{FAULTS_MIN, Promise, RECORDS_MIN, Scenario};
 use crate::trace::Trace;
 use crate::wire::Wire;
 use crate::{ledger::State, transactions, user};
@@ -51,6 +52,7 @@ enum Event {
     Resolved {
         connection: ottla_network::ConnectionId,
         host: i32,
+        generation: u32,
     },
     DialArrives(usize),
     DialEnds {
@@ -67,7 +69,8 @@ enum Event {
         bytes: Vec<u8>,
     },
     DownEnds(usize),
-    Sealed(Sealed),
+    /// A batch of the producer of this generation is compressed.
+    Sealed(Sealed, u32),
     Strike(Trouble),
     Relief(Trouble),
     Heal,
@@ -75,6 +78,10 @@ enum Event {
     Twin(u32),
     /// A topic gets another partition.
     Grow,
+    /// A topic is to be deleted as soon as a Produce for it is in flight.
+    Delete(u32),
+    /// It is created anew.
+    Create(usize),
     /// Nothing: a seed that has nothing more to do lasts until then.
     Last,
 }
@@ -98,10 +105,10 @@ pub(crate) struct World {
     now: Time,
     clock: Arc<ManualClock>,
     queue: Queue<Event>,
-    trace: Trace,
+    trace: Rc<Trace>,
     random: Rng,
     desk: Rc<Desk>,
-    tasks: Tasks,
+    crowd: Rc<Crowd>,
     list: WakeList,
     client: Client,
     wire: Wire,
@@ -113,22 +120,30 @@ pub(crate) struct World {
     by_accepted: BTreeMap<ottla_broker::ConnectionId, usize>,
     weather: Vec<Weather>,
     names_work: bool,
+    /// The next EndTxn, or its answer, takes so long.
+    hold_end: Option<(bool, Duration)>,
+    /// The logs of topics that were deleted.
+    buried: Logs,
     healed: bool,
     driver_due: bool,
     driver_pending: bool,
     client_timer: Time,
     broker_timer: Time,
     finished_at: Option<Time>,
-    /// The last connection of the twin, and since when it has the producer's identity.
-    twin_connection: Option<ottla_broker::ConnectionId>,
-    twin_since: Option<Time>,
+    /// The connections on which the twin waits for an answer, and since when it has whose identity.
+    twin_connections: BTreeSet<ottla_broker::ConnectionId>,
+    twin_since: Option<(Time, u32)>,
+    /// The producer that the twin last meant to fence, if it has tried.
+    twin_of: Option<u32>,
+    /// Whether another producer came while the twin was waiting for an answer: nobody knows who is fenced then.
+    twin_unsure: bool,
 }
 
 /// Runs a seed to its end.
 pub fn run(seed: u64, prints: bool) -> Course {
     let mut random = Rng::with_seed(seed);
     let scenario = Scenario::new(seed, &mut random);
-    let mut trace = Trace::new(prints);
+    let trace = Rc::new(Trace::new(prints));
     if prints {
         println!("{scenario:#?}");
     }
@@ -148,7 +163,7 @@ pub fn run(seed: u64, prints: bool) -> Course {
 }
 
 impl World {
-    fn new(scenario: Scenario, trace: Trace, mut random: Rng) -> Result<World, String> {
+    fn new(scenario: Scenario, trace: Rc<Trace>, mut random: Rng) -> Result<World, String> {
         let clock = Arc::new(ManualClock::new(WALL_MS));
         let mut cluster = Cluster::new(scenario.cluster.clone()).map_err(|error| error.to_string())?;
         for broker in cluster.broker_ids() {
@@ -164,10 +179,13 @@ impl World {
         let list = WakeList::default();
         let client = Client::new(sender, &scenario, &list)?;
         let desk = Desk::new(handle, Arc::clone(&clock), &scenario, random.fork(), list.clone());
+        let desk = Rc::new(desk);
+        let often = scenario.interruptions;
+        let crowd = Crowd::new(Rc::clone(&desk), Rc::clone(&trace), often, random.fork());
         let topic_ids = scenario
             .topics
             .iter()
-            .map(|(name, _)| cluster.topic_id(name))
+            .map(|(name, _)| cluster.topic_id(name).into_iter().collect())
             .collect();
         let wire = Wire::new(&scenario, topic_ids);
         let mut world = World {
@@ -175,8 +193,8 @@ impl World {
             clock,
             queue: Queue::default(),
             trace,
-            desk: Rc::new(desk),
-            tasks: Tasks::new(list.clone()),
+            desk,
+            crowd,
             list,
             client,
             wire,
@@ -192,14 +210,18 @@ impl World {
                 .map(|&latency| Weather::fair(latency, scenario.window))
                 .collect(),
             names_work: true,
+            hold_end: None,
+            buried: Logs::new(),
             healed: false,
             driver_due: true,
             driver_pending: false,
             client_timer: Time::MAX,
             broker_timer: Time::MAX,
             finished_at: None,
-            twin_connection: None,
+            twin_connections: BTreeSet::new(),
             twin_since: None,
+            twin_of: None,
+            twin_unsure: false,
             random: random.fork(),
             scenario,
         };
@@ -210,17 +232,21 @@ impl World {
     /// Puts in what is known beforehand: bursts, flushes, faults, and the end.
     fn plan(&mut self, random: &mut Rng) {
         let scenario = &self.scenario;
+        let until = match scenario.closes_early {
+            true => Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0),
+            false => Time::ZERO + scenario.trouble,
+        };
         if !scenario.transactional {
-            for burst in user::bursts(scenario, random) {
-                self.tasks.spawn(user::send_burst(Rc::clone(&self.desk), burst));
+            for burst in user::bursts(scenario, until, random) {
+                self.crowd.spawn(user::send_burst(Rc::clone(&self.desk), burst));
             }
         }
         for _ in 0..random.usize(1..=5) {
             let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
             let patience = (random.u32(..100) < 20).then(|| Duration::from_millis(random.u64(1..200)));
-            self.tasks.spawn(user::flush(Rc::clone(&self.desk), at, patience));
+            self.crowd.spawn(user::flush(Rc::clone(&self.desk), at, patience));
         }
-        for (at, trouble) in plan::draw(scenario, random) {
+        for (at, trouble) in plan::draw(scenario, until, random) {
             self.queue.push(at, Event::Strike(trouble));
         }
         let healed = Time::ZERO + scenario.trouble;
@@ -234,8 +260,11 @@ impl World {
             let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
             self.queue.push(at, Event::Grow);
         }
+        for _ in 0..scenario.recreations {
+            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
+            self.queue.push(at, Event::Delete(0));
+        }
         if scenario.closes_early {
-            let at = Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0);
             let timeout = if random.bool() {
                 Duration::from_millis(random.u64(0..6_000))
             } else {
@@ -244,27 +273,32 @@ impl World {
             self.desk.counters.borrow_mut().closes_in_trouble += 1;
             if scenario.transactional {
                 let never = Time::ZERO + scenario.trouble;
-                self.tasks
+                self.crowd
                     .spawn(transactions::conduct(Rc::clone(&self.desk), never));
             }
-            self.tasks.spawn(user::close(Rc::clone(&self.desk), at, timeout));
+            self.crowd
+                .spawn(user::close(Rc::clone(&self.desk), until, timeout, true));
             return;
         }
         // The first probes find out what changed meanwhile; the second have to be acked.
         let settled = healed + scenario.sender.delivery_timeout + GRACE + scenario.sender.max_block;
         let again = settled + scenario.sender.delivery_timeout + GRACE;
-        self.tasks.spawn(user::flush(Rc::clone(&self.desk), again, None));
+        self.crowd.spawn(user::flush(Rc::clone(&self.desk), again, None));
         if scenario.transactional {
-            self.tasks
+            self.crowd
                 .spawn(transactions::conduct(Rc::clone(&self.desk), settled));
         } else {
-            self.tasks
+            self.crowd
                 .spawn(user::probe(Rc::clone(&self.desk), settled, false));
-            self.tasks.spawn(user::probe(Rc::clone(&self.desk), again, true));
+            self.crowd.spawn(user::probe(Rc::clone(&self.desk), again, true));
         }
         let end = (again + scenario.sender.delivery_timeout * 3 + GRACE).max(END_AT_LEAST);
-        self.tasks
-            .spawn(user::close(Rc::clone(&self.desk), end, Duration::from_secs(1)));
+        self.crowd.spawn(user::close(
+            Rc::clone(&self.desk),
+            end,
+            Duration::from_secs(1),
+            false,
+        ));
     }
 
     fn live(&mut self) -> Result<(), String> {
@@ -274,7 +308,7 @@ impl World {
                 return Err(format!("something is due at {at}, in the past"));
             }
             if at > END_AT_MOST {
-                return Err(format!("it does not end: {} users still wait", self.tasks.left()));
+                return Err(format!("it does not end: {} users still wait", self.crowd.left()));
             }
             if let Some(finished_at) = self.finished_at
                 && at > (finished_at + AFTERMATH).max(END_AT_LEAST)
@@ -287,10 +321,10 @@ impl World {
             self.settle()?;
             self.check()?;
         }
-        if self.tasks.left() > 0 || self.finished_at.is_none() {
+        if self.crowd.left() > 0 || self.finished_at.is_none() {
             return Err(format!(
                 "nothing happens any more, and {} users still wait",
-                self.tasks.left()
+                self.crowd.left()
             ));
         }
         self.check_end()
@@ -315,9 +349,10 @@ impl World {
                 }
                 self.cluster.handle_timeout(self.now, self.clock.wall_ms());
             }
-            Event::Sealed(sealed) => {
+            Event::Sealed(_, generation) if generation != self.desk.generation.get() => self.sealing -= 1,
+            Event::Sealed(sealed, _) => {
                 self.sealing -= 1;
-                self.client.sealed(sealed, self.now);
+                self.client.sealed(sealed, self.now, &self.crowd);
                 self.driver_due = true;
             }
             Event::Strike(trouble) => {
@@ -329,6 +364,8 @@ impl World {
             Event::Heal => self.heal(),
             Event::Twin(attempt) => self.twin(attempt),
             Event::Grow => self.grow(),
+            Event::Delete(attempt) => self.delete(attempt)?,
+            Event::Create(topic) => self.create(topic)?,
             Event::Last => {}
             event => self.handle_net(event),
         }
@@ -345,9 +382,12 @@ impl World {
             while let Some(woken) = self.list.pop() {
                 quiet = false;
                 match woken {
-                    Woken::Task(index) => self.tasks.poll(index),
-                    Woken::Delivery(number) => self.poll_delivery(number),
                     Woken::Driver => self.wake_driver(),
+                    Woken::Task(index) if self.crowd.holds(index) => {
+                        self.client.force_turn();
+                        self.driver_due = true;
+                    }
+                    woken => self.crowd.poll(woken),
                 }
             }
             for (at, waker) in self.desk.take_sleeps() {
@@ -357,25 +397,22 @@ impl World {
                 quiet = false;
                 self.run_client()?;
             }
+            quiet &= !self.crowd.let_go();
             quiet &= !self.drain_cluster();
             if quiet {
-                break;
+                // Who acts while the driver asks for its next timer may wake it.
+                self.set_timers();
+            }
+            if self.crowd.take_driver_woken() {
+                self.wake_driver();
+            }
+            if quiet && self.list.len() == 0 && !self.driver_due {
+                if !(self.client.finished && self.desk.wants_restart()) {
+                    return Ok(());
+                }
+                self.restart()?;
             }
         }
-        self.set_timers();
-        Ok(())
-    }
-
-    fn poll_delivery(&mut self, number: usize) {
-        self.desk.poll_delivery(number);
-        let ledger = self.desk.ledger.borrow();
-        let state = &ledger.entries[number].state;
-        self.trace.note(
-            self.now,
-            "delivery",
-            [number as u64, 0],
-            format_args!("{number}: {state:?}"),
-        );
     }
 
     /// A thread that was woken runs a little later.
@@ -393,13 +430,11 @@ impl World {
     fn run_client(&mut self) -> Result<(), String> {
         loop {
             let mut progress = {
-                let ledger = self.desk.ledger.borrow();
-                let mut counters = self.desk.counters.borrow_mut();
                 let mut around = Around {
                     wire: &mut self.wire,
-                    trace: &mut self.trace,
-                    counters: &mut counters,
-                    ledger: &ledger,
+                    trace: &self.trace,
+                    desk: &self.desk,
+                    crowd: &self.crowd,
                     jobs: &mut self.jobs,
                 };
                 self.client.turn(self.now, &mut around)?
@@ -420,18 +455,52 @@ impl World {
         }
     }
 
+    /// The transactional producer can do no more, and has closed: another one takes its place.
+    fn restart(&mut self) -> Result<(), String> {
+        self.check_cause_of_end()?;
+        let (sender, handle) = Sender::new(
+            self.scenario.sender.clone(),
+            self.scenario.accumulator.clone(),
+            Box::new(DefaultPartitioner::new()),
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            self.random.u64(..),
+        );
+        self.client = Client::new(sender, &self.scenario, &self.list)?;
+        let open: Vec<_> = self.by_connection.keys().copied().collect();
+        open.into_iter()
+            .for_each(|connection| self.close_client(connection));
+        self.wire.restart();
+        self.twin_unsure |= !self.twin_connections.is_empty();
+        self.finished_at = None;
+        self.driver_due = true;
+        self.trace.note(self.now, "restart", [0, 0], "");
+        self.desk.restarted(Some(handle));
+        Ok(())
+    }
+
+    /// Nobody ends a producer but a twin, and what [`crate::call::Call`] knows.
+    fn check_cause_of_end(&self) -> Result<(), String> {
+        let fenced = self.twin_of == Some(self.desk.generation.get());
+        // Before Kafka 2.5 nothing can follow a gap.
+        let old = self.scenario.cluster.pose == ottla_broker::Pose::V2_1;
+        if fenced || old || self.twin_unsure || self.wire.excuses_the_end() {
+            return Ok(());
+        }
+        Err("the transactional producer is at its end, and nobody fenced it".to_owned())
+    }
+
     fn start_sealing(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
             let delay = self.random.u64(..self.scenario.seal_delay_max.as_nanos() as u64);
             let sealed = job.run(&mut self.client.sealer);
             self.sealing += 1;
-            self.queue
-                .push(self.now + Duration::from_nanos(delay), Event::Sealed(sealed));
+            let sealed = Event::Sealed(sealed, self.desk.generation.get());
+            self.queue.push(self.now + Duration::from_nanos(delay), sealed);
         }
     }
 
     fn set_timers(&mut self) {
-        if let Some(at) = self.client.next_timeout()
+        if let Some(at) = self.client.next_timeout(&self.crowd)
             && at < self.client_timer
         {
             self.client_timer = at;
@@ -458,7 +527,7 @@ impl World {
                 "record {number} is not resolved, a second after delivery.timeout.ms"
             ));
         }
-        let used = self.desk.handle.memory_used();
+        let used = self.desk.handle().memory_used();
         let limit = self.scenario.accumulator.buffer_memory;
         let plain = self.scenario.accumulator.compression == Compression::None;
         let split = self.desk.counters.borrow().too_large > 0;
@@ -501,8 +570,24 @@ impl World {
         self.wire.check(self.now)
     }
 
+    /// What a seed has at least, whatever happens in it.
+    fn check_floors(&self) -> Result<(), String> {
+        let counters = self.desk.counters.borrow();
+        let enough = counters.records >= RECORDS_MIN
+            && counters.faults >= FAULTS_MIN as u64
+            && self.now >= END_AT_LEAST;
+        if enough {
+            return Ok(());
+        }
+        Err(format!(
+            "the seed is too small: {} records and {} faults in {}",
+            counters.records, counters.faults, self.now
+        ))
+    }
+
     fn check_end(&mut self) -> Result<(), String> {
-        let used = self.desk.handle.memory_used();
+        self.check_floors()?;
+        let used = self.desk.handle().memory_used() + self.desk.memory_left_behind();
         if used > 0 {
             return Err(format!("{used} bytes are in use at the end"));
         }
@@ -567,25 +652,15 @@ impl World {
         let topic = &self.scenario.topics[0].0;
         let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);
         transactions::check_offset(&transactions, offset)?;
-        if let Some(fenced_at) = self.twin_since {
-            let knows = self.desk.ended_by_itself.get() || self.desk.last_committed.get();
-            if !knows && !self.scenario.closes_early {
-                return Err(format!(
-                    "it was fenced at {fenced_at}, and went on until it was closed"
-                ));
-            }
-            return transactions::check_fenced(entries, &transactions, fenced_at);
+        if let Some(fenced) = self.twin_since
+            && !self.twin_unsure
+        {
+            transactions::check_fenced(entries, &transactions, fenced)?;
         }
-        if self.scenario.closes_early {
-            return Ok(());
+        if self.desk.ended_by_itself.get() {
+            self.check_cause_of_end()?;
         }
-        let ended = self.desk.counters.borrow().transactional_ends > 0;
-        // Before Kafka 2.5 nothing can follow a gap.
-        let excused = self.scenario.cluster.pose == ottla_broker::Pose::V2_1 || self.wire.excuses_the_end();
-        if ended && !excused {
-            return Err("the transactional producer is at its end, and nobody fenced it".to_owned());
-        }
-        if !ended && !self.desk.last_committed.get() {
+        if !self.scenario.closes_early && !self.desk.last_committed.get() {
             return Err("no transaction was committed when all was well again".to_owned());
         }
         Ok(())
@@ -610,32 +685,39 @@ impl World {
     }
 
     fn read_logs(&self) -> Result<Logs, String> {
-        let ledger = self.desk.ledger.borrow();
-        let mut decompressor = Decompressor::new();
-        let mut logs = Logs::new();
-        for ((name, partitions), topic) in self.scenario.topics.iter().zip(0..) {
-            for partition in 0..*partitions {
-                let mut log = Vec::new();
-                let batches = self
-                    .cluster
-                    .batches(name, partition)
-                    .map_err(|error| error.to_string())?;
-                for batch in batches {
-                    let batch = batch.batch;
-                    if batch.header().attributes.is_control() {
-                        continue;
-                    }
-                    let base = batch.header().base_offset;
-                    let read = batch.visit_records(&mut decompressor, 64 << 20, |record| {
-                        let offset = base + i64::from(record.offset_delta);
-                        log.push(oracle::read(&ledger.entries, offset, record));
-                    });
-                    read.map_err(|error| format!("a batch in the log that nobody can read: {error}"))?;
-                }
-                logs.insert((topic, partition), log);
-            }
+        let mut logs = self.buried.clone();
+        for topic in 0..self.scenario.topics.len() {
+            self.read_topic(topic, &mut logs)?;
         }
         Ok(logs)
+    }
+
+    /// Adds what is in the logs of a topic.
+    fn read_topic(&self, topic: usize, logs: &mut Logs) -> Result<(), String> {
+        let ledger = self.desk.ledger.borrow();
+        let mut decompressor = Decompressor::new();
+        let (name, partitions) = &self.scenario.topics[topic];
+        for partition in 0..*partitions {
+            let mut log = Vec::new();
+            let batches = self
+                .cluster
+                .batches(name, partition)
+                .map_err(|error| error.to_string())?;
+            for batch in batches {
+                let batch = batch.batch;
+                if batch.header().attributes.is_control() {
+                    continue;
+                }
+                let base = batch.header().base_offset;
+                let read = batch.visit_records(&mut decompressor, 64 << 20, |record| {
+                    let offset = base + i64::from(record.offset_delta);
+                    log.push(oracle::read(&ledger.entries, offset, record));
+                });
+                read.map_err(|error| format!("a batch in the log that nobody can read: {error}"))?;
+            }
+            logs.entry((topic as u8, partition)).or_default().push(log);
+        }
+        Ok(())
     }
 
     /// Counts what the cluster did since the last call.

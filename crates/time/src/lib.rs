@@ -20,6 +20,8 @@ mod backoff;
 mod clock;
 #[doc(hidden)]
 pub mod mutants;
+#[doc(hidden)]
+pub mod points;
 mod time;
 
 pub use backoff::ExponentialBackoff;

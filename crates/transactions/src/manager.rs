@@ -70,7 +70,7 @@ pub struct Coordinator {
 /// # Order of calls
 /// Calls and `handle_*` in any order. Then, as long as [`poll_target`](Self::poll_target) names one, send
 /// [`take_request`](Self::take_request) there: one request is under way at a time, and each ends with exactly one of
-/// `handle_answer` and `handle_no_answer`. [`next_timeout`](Self::next_timeout) says when to look again.
+/// `handle_answer`, `handle_no_answer` and `handle_not_sent`. [`next_timeout`](Self::next_timeout) says when to look again.
 ///
 /// A call that takes requests (init, commit, abort, send_offsets) is begun by its method, and
 /// [`poll_outcome`](Self::poll_outcome) has its outcome when there is one. Who gives up waiting loses nothing: the call
@@ -98,6 +98,8 @@ pub struct TransactionManager {
     broken: bool,
     /// Whether a request about this transaction ended without an answer: it may still be on its way.
     unanswered: bool,
+    /// Whether that was EndTxn.
+    end_unanswered: bool,
     /// Whether EndTxn was sent, with no proof that it changed nothing.
     maybe_ended: bool,
     /// Partitions that take part, under protocol 1.
@@ -176,6 +178,7 @@ impl TransactionManager {
             drained: false,
             broken: false,
             unanswered: false,
+            end_unanswered: false,
             maybe_ended: false,
             added: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -411,8 +414,13 @@ impl TransactionManager {
         let upgrades =
             self.protocol == Protocol::V1 && self.started && self.wanted_protocol() == Protocol::V2;
         // Under protocol 1 the next transaction has the same epoch: a request that is still on its way, EndTxn above all,
-        // would be taken for one of the next transaction. A new epoch fences it off.
-        let fences_late = self.protocol == Protocol::V1 && self.unanswered && self.can_renew();
+        // would be taken for one of the next transaction. A new epoch fences it off. Where there is none to be had, only
+        // EndTxn is worth the producer: nothing else that comes late can end what it does not belong to.
+        let may_come = match self.can_renew() {
+            true => self.unanswered,
+            false => self.end_unanswered,
+        };
+        let fences_late = self.protocol == Protocol::V1 && may_come;
         let fences_late = fences_late && !mutant!("late EndTxn ends the next transaction");
         let broken = self.broken && !mutant!("no new epoch after a gap");
         let renews = broken || upgrades || fences_late;
@@ -421,7 +429,8 @@ impl TransactionManager {
             // The verdict stands; only what comes after it is impossible.
             self.resolve(Ok(()));
             return self.kill(TransactionError::new(TransactionErrorKind::Fatal).with_detail(
-                "the brokers are too old to number the records after a lost one anew (KIP-360, Kafka 2.5)",
+                "the brokers are too old to give a new epoch after a lost record, or after an end of a transaction that may \
+                 still be on its way (KIP-360, Kafka 2.5)",
             ));
         }
         let Some(next) = self.state.after(event) else {
@@ -441,6 +450,7 @@ impl TransactionManager {
         self.drained = false;
         self.broken = false;
         self.unanswered = false;
+        self.end_unanswered = false;
         self.maybe_ended = false;
         self.added.clear();
         self.wanted.clear();

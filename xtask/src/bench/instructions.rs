@@ -85,19 +85,19 @@ fn compiler() -> anyhow::Result<String> {
     Ok(format!("rustc {} {}", field("release: "), field("host: ")))
 }
 
-/// Builds the program, with the profile of the simulation: what that compiled serves here, too.
+/// Builds the program, with the settings of the simulation, which take a third of a release's time.
 fn build() -> anyhow::Result<PathBuf> {
     let mut build = project::cargo();
     build.args([
         "build",
         "--quiet",
         "--profile",
-        "simulation",
+        "instructions",
         "--package",
         "ottla-benches",
     ]);
     project::run(build.args(["--features", "instructions", "--bin", "instructions"]))?;
-    Ok(project::target().join("simulation").join("instructions"))
+    Ok(project::target().join("instructions").join("instructions"))
 }
 
 /// Instructions for one repetition of each case.

@@ -50,15 +50,7 @@ impl Cluster {
             broker,
             state: "down",
         });
-        let on_broker =
-            |(_, connection): &(&ConnectionId, &crate::connection::Connection)| connection.broker == broker;
-        let ids: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(on_broker)
-            .map(|(&id, _)| id)
-            .collect();
-        for id in ids {
+        for id in self.connections_to(Some(broker)) {
             self.reset(id, "the broker died");
         }
         self.broker_lost(broker);
@@ -83,15 +75,7 @@ impl Cluster {
         self.events
             .record(self.now, || EventKind::Broker { broker, state: "up" });
         self.broker_back(broker);
-        let on_broker =
-            |(_, connection): &(&ConnectionId, &crate::connection::Connection)| connection.broker == broker;
-        let ids: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(on_broker)
-            .map(|(&id, _)| id)
-            .collect();
-        for id in ids {
+        for id in self.connections_to(Some(broker)) {
             self.flush(id);
             self.go_on(id);
         }
@@ -178,16 +162,15 @@ impl Cluster {
 
     /// Closes every connection, or those to one broker.
     pub fn close_connections(&mut self, broker: Option<i32>) {
-        let matches =
-            |connection: &crate::connection::Connection| broker.is_none_or(|id| connection.broker == id);
-        let ids: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| matches(connection))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in ids {
+        for id in self.connections_to(broker) {
             self.reset(id, "closed by the test");
         }
+    }
+
+    /// Every connection, or those to one broker.
+    fn connections_to(&self, broker: Option<i32>) -> Vec<ConnectionId> {
+        let all = self.connections.iter();
+        let matching = all.filter(|(_, connection)| broker.is_none_or(|id| connection.broker == id));
+        matching.map(|(&id, _)| id).collect()
     }
 }

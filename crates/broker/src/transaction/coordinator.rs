@@ -92,7 +92,8 @@ impl Transactions {
                 .insert(Arc::from(id), Transaction::new(producer_id, timeout));
         }
         let transaction = self.by_id.get_mut(id).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
-        if expected.is_some_and(|expected| !may_claim(transaction, expected)) {
+        let pending = expected.is_some_and(|expected| transaction.is_pending(expected));
+        if expected.is_some_and(|expected| !may_claim(transaction, expected)) && !pending {
             return Err(ErrorCode::PRODUCER_FENCED);
         }
         match transaction.state {
@@ -140,6 +141,9 @@ impl Transactions {
         let Some((id, transaction)) = entry(&mut self.by_id, id) else {
             return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
         };
+        if transaction.is_pending(identity) {
+            return Err(ErrorCode::CONCURRENT_TRANSACTIONS);
+        }
         check_identity(transaction, identity)?;
         match transaction.state {
             State::PrepareCommit | State::PrepareAbort => return Err(ErrorCode::CONCURRENT_TRANSACTIONS),
@@ -327,6 +331,9 @@ fn end_v2(
     (producer_id, epoch): (i64, i16),
     decision: Decision,
 ) -> Result<EndStep, ErrorCode> {
+    if transaction.is_pending((producer_id, epoch)) {
+        return Err(ErrorCode::CONCURRENT_TRANSACTIONS);
+    }
     let overflowed =
         transaction.previous_producer_id == producer_id && epoch == i16::MAX - 1 && transaction.epoch == 0;
     let bumped = epoch.checked_add(1) == Some(transaction.epoch);

@@ -196,6 +196,13 @@ impl Transaction {
         self.next_producer_id = NO_PRODUCER_ID;
     }
 
+    /// Whether this is the identity that EndTxn v5 has answered, and that counts once the markers are written: until then
+    /// its owner is asked to come again (`pendingTransitionInProgress`, which the coordinator looks at first).
+    pub(crate) fn is_pending(&self, identity: (i64, i16)) -> bool {
+        let prepared = matches!(self.state, State::PrepareCommit | State::PrepareAbort);
+        prepared && self.next_producer_id != NO_PRODUCER_ID && identity == self.next_identity()
+    }
+
     /// The identity that the next transaction has, as EndTxn v5 answers it.
     pub(crate) fn next_identity(&self) -> (i64, i16) {
         if self.next_producer_id == NO_PRODUCER_ID {

@@ -12,4 +12,5 @@ mod link;
 mod replicas;
 mod session;
 mod tcp;
+mod transactions;
 mod versions;

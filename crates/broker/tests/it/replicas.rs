@@ -1,9 +1,10 @@
 //! What followers have not got: high watermarks, truncation, and what the producers' states are afterwards.
 
 use crate::batch::Batch;
-use crate::brokers::{TIMEOUT_MS, config, end, produce, produce_in, request, state, values};
+use crate::brokers::{TIMEOUT_MS, config, produce, produce_in, request, state, values};
 use crate::link::Core;
 use crate::session::Session;
+use crate::transactions::end;
 use ottla_broker::{ClusterConfig, EventKind, Isolation, Output, Pose, TopicConfig, TopicSpec};
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::{ErrorCode, frame};

@@ -153,7 +153,10 @@ impl Handle {
                 return Poll::Ready(Err(TransactionError::new(TransactionErrorKind::Closed)));
             }
             if self.shared.clock.now() >= deadline.at() {
-                let error = TransactionError::new(TransactionErrorKind::TimedOut { call });
+                let error = TransactionError {
+                    outcome_unknown: call == Call::Commit && manager.may_have_committed(),
+                    ..TransactionError::new(TransactionErrorKind::TimedOut { call })
+                };
                 return Poll::Ready(Err(match manager.cause() {
                     Some(cause) => error.with_detail(format!("the last trouble with a connection: {cause}")),
                     None => error,

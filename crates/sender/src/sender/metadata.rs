@@ -283,7 +283,13 @@ impl Sender {
         }
         let recreated = answer.topic_id != Uuid::ZERO && answer.topic_id != self.metadata.topics[index].id;
         if recreated {
-            self.metadata.topics[index].id = answer.topic_id;
+            let before = std::mem::replace(&mut self.metadata.topics[index].id, answer.topic_id);
+            // A cluster that has learnt to give ids has not made the topic anew.
+            if before != Uuid::ZERO {
+                for &slot in &self.metadata.topics[index].partitions {
+                    self.partitions[slot].begin_anew();
+                }
+            }
         }
         let changed = self.count_partitions(
             index,

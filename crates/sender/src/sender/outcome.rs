@@ -77,7 +77,7 @@ impl Sender {
         match request {
             InFlight::Metadata { .. } => self.metadata_failed(now),
             InFlight::ProducerId { .. } => self.producer_id_failed(now),
-            InFlight::Transaction { .. } => self.handle_transaction_failed(now),
+            InFlight::Transaction { .. } => self.handle_transaction_failed(written, now),
             InFlight::Telemetry { .. } => self.telemetry_failed(written, now),
             InFlight::Produce { batches, .. } => self.no_answer(id, batches, &error.into(), written, now),
         }
@@ -462,9 +462,7 @@ impl Sender {
 
     /// The request carries nothing of the partition any more.
     fn settle(&mut self, slot: usize, id: u64, now: Time) {
-        self.partitions[slot]
-            .in_flight
-            .retain(|other| other.request != id);
+        self.partitions[slot].settle(id);
         self.look(slot, now);
     }
 }

@@ -73,8 +73,10 @@ impl Sender {
         // First whether the transaction is to end, and only then whether a batch is incomplete: no record comes in once it
         // is to end, so what is found complete then stays so. In the other order another thread can begin, queue and
         // commit in between, and its commit would find nothing that had to be sent.
+        let looks_first = mutant!("what is incomplete is asked before whether the transaction ends");
+        let before = looks_first.then(|| self.tell_failures(&transactions));
         let ends = transactions.lock().wants_drain();
-        let mut incomplete = self.tell_failures(&transactions);
+        let mut incomplete = before.unwrap_or_else(|| self.tell_failures(&transactions));
         let mut manager = transactions.lock();
         if self.closing.is_some() && matches!(manager.state(), State::Open | State::MustAbort) {
             // Legal in both states. As in Java: what nobody committed is aborted.
@@ -209,9 +211,15 @@ impl Sender {
         }
     }
 
-    pub(super) fn handle_transaction_failed(&mut self, now: Time) {
-        if let Some(transactions) = &self.shared.transactions {
+    /// The request ended without an answer. `written` says whether a byte of it may have reached the broker.
+    pub(super) fn handle_transaction_failed(&mut self, written: bool, now: Time) {
+        let Some(transactions) = &self.shared.transactions else {
+            return;
+        };
+        if written {
             transactions.lock().handle_no_answer(now);
+        } else {
+            transactions.lock().handle_not_sent(now);
         }
     }
 

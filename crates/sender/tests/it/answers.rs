@@ -121,3 +121,60 @@ fn a_broker_that_does_not_know_the_topic_any_more_has_appended_nothing() {
         .expect_err("nobody leads");
     assert_eq!(failure.persistence, Persistence::NotPersisted, "{failure}");
 }
+
+/// Its brokers know nothing of the producer, and take whatever comes first for the beginning.
+#[test]
+fn nothing_goes_to_a_topic_that_was_made_anew_before_what_was_sent_to_the_old_one_is_answered() {
+    let mut world = World::with_topic(1, |config, _| {
+        config.linger = Duration::ZERO;
+        config.idempotent = true;
+        config.metadata_max_age = Duration::from_secs(1);
+    });
+    let answer = |code: ErrorCode, base_offset| PartitionProduceResponse {
+        error_code: code.0,
+        base_offset,
+        ..PartitionProduceResponse::default()
+    };
+    world.produce_version = 13;
+    world.ready(1);
+    world.until_request();
+    world.answer_metadata_of(OLD, ErrorCode::NONE, &[1], 5);
+    let _zero = world.send_to(0, "zero");
+    world.turn();
+    let (node, request) = world.next_request(ApiKey::PRODUCE);
+    world.respond(node, &request, &one_partition(OLD, answer(ErrorCode::NONE, 7)));
+    // From now on several may be in flight.
+    let one = world.send_to(0, "one");
+    world.turn();
+    let first = world.next_request(ApiKey::PRODUCE);
+    let two = world.send_to(0, "two");
+    world.turn();
+    let second = world.next_request(ApiKey::PRODUCE);
+    world.until_request();
+    world.answer_metadata_of(NEW, ErrorCode::NONE, &[2], 0);
+    world.ready(2);
+    let three = world.send_to(0, "three");
+    world.turn();
+    assert!(world.requests.is_empty(), "{:?}", world.requests);
+    // The first was appended before the topic was deleted, the second comes again.
+    world.respond(first.0, &first.1, &one_partition(OLD, answer(ErrorCode::NONE, 8)));
+    assert!(world.requests.is_empty() && one.is_resolved());
+    let unknown = answer(ErrorCode::UNKNOWN_TOPIC_ID, -1);
+    world.respond(second.0, &second.1, &one_partition(OLD, unknown));
+    for (offset, delivery) in [(0, two), (1, three)] {
+        world.until_request();
+        while world.requests[0].1.api_key == ApiKey::METADATA.0 {
+            world.answer_metadata_of(NEW, ErrorCode::NONE, &[2], 0);
+            world.until_request();
+        }
+        let (node, request) = world.next_request(ApiKey::PRODUCE);
+        assert!(node == 2 && world.requests.is_empty(), "one at a time, in order");
+        world.respond(
+            node,
+            &request,
+            &one_partition(NEW, answer(ErrorCode::NONE, offset)),
+        );
+        let metadata = delivery.outcome().expect("it is answered").expect("it was acked");
+        assert_eq!(metadata.offset(), Some(offset));
+    }
+}

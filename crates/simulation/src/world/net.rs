@@ -1,14 +1,24 @@
 //! The network of a seed: from the producer's connection states to the brokers and back.
 
 use super::{Event, World};
+use crate::call::END_TXN_OF_PROTOCOL_2;
 use crate::link::{Dial, Link, delay};
 use bytes::Bytes;
 use ottla_broker::Output;
 use ottla_network::{IoAction, IoFailure};
+use ottla_protocol::ApiKey;
 use ottla_time::Clock;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// API key, version and correlation id of a request.
+fn head(frame: &[u8]) -> Option<(ApiKey, i16, i32)> {
+    let key = i16::from_be_bytes(frame.get(..2)?.try_into().ok()?);
+    let version = i16::from_be_bytes(frame.get(2..4)?.try_into().ok()?);
+    let correlation = i32::from_be_bytes(frame.get(4..8)?.try_into().ok()?);
+    Some((ApiKey(key), version, correlation))
+}
 
 /// Frames larger than this are no requests of this producer, in bytes.
 const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -29,7 +39,14 @@ impl World {
                         .and_then(|id| id.parse().ok());
                     let at = self.now + Duration::from_micros(self.random.u64(..3_000));
                     let host = host.unwrap_or(0);
-                    self.queue.push(at, Event::Resolved { connection, host });
+                    self.queue.push(
+                        at,
+                        Event::Resolved {
+                            connection,
+                            host,
+                            generation: self.desk.generation.get(),
+                        },
+                    );
                 }
                 IoAction::Dial {
                     connection, address, ..
@@ -42,6 +59,7 @@ impl World {
                     let Some(&link) = self.by_connection.get(&connection) else {
                         continue;
                     };
+                    self.note_end(link, &header);
                     let backlog = &mut self.links[link].backlog;
                     backlog.push_back(header);
                     backlog.extend(body);
@@ -56,7 +74,8 @@ impl World {
 
     pub(super) fn handle_net(&mut self, event: Event) {
         match event {
-            Event::Resolved { connection, host } => self.resolved(connection, host),
+            Event::Resolved { generation, .. } if generation != self.desk.generation.get() => {}
+            Event::Resolved { connection, host, .. } => self.resolved(connection, host),
             Event::DialArrives(link) => self.dial_arrives(link),
             Event::DialEnds { link, accepted } => self.dial_ends(link, accepted),
             Event::Up { link, bytes } => self.up_arrives(link, &bytes),
@@ -155,7 +174,7 @@ impl World {
     }
 
     /// The producer's side of a connection ends; what its kernel took is still on its way.
-    fn close_client(&mut self, connection: ottla_network::ConnectionId) {
+    pub(super) fn close_client(&mut self, connection: ottla_network::ConnectionId) {
         let Some(index) = self.by_connection.remove(&connection) else {
             return;
         };
@@ -265,8 +284,44 @@ impl World {
         if late {
             self.desk.counters.borrow_mut().late_arrivals += 1;
         }
+        self.count_late_end(index, &frame);
         self.cluster
             .handle_frame(id, frame, self.now, self.clock.wall_ms());
+    }
+
+    /// A request goes out. If it is EndTxn, trouble may have waited for it.
+    fn note_end(&mut self, index: usize, header: &Bytes) {
+        let Some((ApiKey::END_TXN, _, correlation)) = header.get(4..).and_then(head) else {
+            return;
+        };
+        let link = &mut self.links[index];
+        link.ends.push_back((correlation, self.desk.begun.get()));
+        if let Some((up, back)) = self.hold_end.take() {
+            let way = if up { &mut link.up } else { &mut link.down };
+            way.hold(self.now + back);
+        }
+    }
+
+    /// Counts an EndTxn that arrives when its producer has begun another transaction.
+    fn count_late_end(&mut self, index: usize, frame: &Bytes) {
+        let Some((ApiKey::END_TXN, version, correlation)) = head(frame) else {
+            return;
+        };
+        let ends = &mut self.links[index].ends;
+        let Some(at) = ends.iter().position(|&(sent, _)| sent == correlation) else {
+            return;
+        };
+        let begun = ends.remove(at).map(|(_, begun)| begun);
+        if begun.is_none_or(|begun| begun >= self.desk.begun.get()) {
+            return;
+        }
+        let mut counters = self.desk.counters.borrow_mut();
+        match version {
+            ..END_TXN_OF_PROTOCOL_2 => counters.late_ends_1 += 1,
+            _ => counters.late_ends_2 += 1,
+        }
+        let state = self.cluster.transaction(super::TRANSACTIONAL_ID);
+        counters.late_ends_open += u64::from(state.is_some_and(|(state, ..)| state == "Ongoing"));
     }
 
     /// Takes what the brokers want done. True if they wanted anything.
@@ -278,7 +333,7 @@ impl World {
                 Output::Send { connection, bytes } => {
                     if let Some(&link) = self.by_accepted.get(&connection) {
                         self.send_down(link, bytes);
-                    } else if self.twin_connection == Some(connection) {
+                    } else if self.twin_connections.remove(&connection) {
                         self.twin_answered(&bytes);
                     }
                 }

@@ -73,6 +73,7 @@ impl World {
                 let abort = FaultAction::Error(ErrorCode::TRANSACTION_ABORTABLE);
                 self.cluster.add_fault(end(abort).skip(1));
             }
+            Trouble::HoldEnd { up, back } => self.hold_end = Some((up, back)),
             Trouble::CloseAll { broker } => self.cluster.close_connections(Some(broker)),
             Trouble::NoNames { back } => {
                 self.names_work = false;
@@ -148,6 +149,9 @@ impl World {
 
     fn limit(&mut self, bytes: i32) {
         for (topic, _) in self.scenario.topics.clone() {
+            if self.cluster.topic_id(&topic).is_none() {
+                continue;
+            }
             let changed = self
                 .cluster
                 .configure_topic(&topic, |config| config.max_message_bytes = bytes);
@@ -258,6 +262,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.trace.note(self.now, "healed", [0, 0], "");
         self.healed = true;
+        self.hold_end = None;
         self.names_work = true;
         self.cluster.clear_faults();
         for broker in 1..=BROKERS {

@@ -42,6 +42,7 @@ impl TransactionManager {
             return;
         };
         self.unanswered |= !matches!(in_flight.rpc, Rpc::FindCoordinator | Rpc::InitProducerId);
+        self.end_unanswered |= matches!(in_flight.rpc, Rpc::EndCommit | Rpc::EndAbort);
         match in_flight.rpc {
             Rpc::FindCoordinator => {}
             Rpc::CommitOffsets => self.group_coordinator = None,
@@ -55,6 +56,20 @@ impl TransactionManager {
             Rpc::InitProducerId | Rpc::AddPartitions | Rpc::AddOffsets | Rpc::EndAbort => {
                 self.coordinator = None
             }
+        }
+        self.back_off(None, now);
+        self.end_if_empty();
+    }
+
+    /// The request was given up before a byte of it was written: nobody will carry it out.
+    pub fn handle_not_sent(&mut self, now: Time) {
+        let Some(in_flight) = self.in_flight.take() else {
+            return;
+        };
+        match in_flight.rpc {
+            Rpc::FindCoordinator => {}
+            Rpc::CommitOffsets => self.group_coordinator = None,
+            _ => self.coordinator = None,
         }
         self.back_off(None, now);
         self.end_if_empty();

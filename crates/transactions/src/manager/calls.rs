@@ -3,6 +3,7 @@
 use super::{OffsetsCall, OffsetsTicket, PendingCall, TransactionManager};
 use crate::error::{Call, TransactionError, TransactionErrorKind};
 use crate::offsets::{GroupMetadata, GroupOffset};
+use crate::reaction::Rpc;
 use crate::request::Protocol;
 use crate::state::{Event, State};
 use ottla_time::mutant;
@@ -106,6 +107,12 @@ impl TransactionManager {
         let known = self.offsets.iter().any(|call| call.number == ticket.0);
         // Forgotten, because another transaction has begun since.
         (!known).then(|| Err(self.refusal(Call::SendOffsets)))
+    }
+
+    /// Whether a commit that is under way may be done already: its verdict was sent, and no answer says what became of it.
+    pub fn may_have_committed(&self) -> bool {
+        let asks = |request: &super::InFlight| request.rpc == Rpc::EndCommit;
+        self.state == State::Committing && (self.maybe_ended || self.in_flight.as_ref().is_some_and(asks))
     }
 
     fn start(&mut self, call: Call, event: Event) -> Result<(), TransactionError> {

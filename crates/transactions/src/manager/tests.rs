@@ -687,6 +687,44 @@ fn an_upgraded_cluster_is_met_at_the_next_end() {
     );
 }
 
+/// Found by the simulation: it held an EndTxn until the next transaction was open, and a Kafka 2.1 ended that one.
+#[test]
+fn where_no_epoch_can_be_had_nothing_follows_an_end_that_may_still_be_on_its_way() {
+    for commits in [true, false] {
+        let mut script = Script::new(0);
+        script.init_max = 1;
+        script.manager.init().expect("legal");
+        script.find_coordinator();
+        script.identify(ErrorCode::NONE, 0);
+        assert_eq!(script.outcome(Call::Init), Some(Ok(())));
+        for lost in [false, true] {
+            script.manager.begin().expect("legal");
+            assert!(!script.manager.want_partition(&"t".into(), 0));
+            script.add_partitions(ErrorCode::NONE);
+            let call = if commits { Call::Commit } else { Call::Abort };
+            match commits {
+                true => script.manager.commit().expect("legal"),
+                false => script.manager.abort().expect("legal"),
+            }
+            script.manager.handle_drained(false);
+            if lost {
+                script.lose();
+                script.find_coordinator();
+            } else {
+                // What was never written cannot come late.
+                script.take();
+                script.manager.handle_not_sent(script.now);
+                script.find_coordinator();
+            }
+            script.end(ErrorCode::NONE, 0);
+            assert_eq!(script.outcome(call), Some(Ok(())), "the verdict itself stands");
+            assert_eq!(script.manager.state() == State::Fatal, lost);
+        }
+        let error = script.manager.begin().expect_err("it is at its end");
+        assert!(error.to_string().contains("may still be on its way"), "{error}");
+    }
+}
+
 #[test]
 fn a_broker_without_the_versions_ends_the_producer() {
     let mut script = Script::new(1);
