@@ -71,12 +71,18 @@ impl FlushTracker {
         self.failure.lock().is_some()
     }
 
-    /// How many records failed since this was asked last, by topic.
-    pub fn take_failed(&self) -> BTreeMap<Arc<str>, u64> {
-        if self.has_failed.swap(false, Ordering::Acquire) {
-            std::mem::take(&mut *self.failed.lock())
-        } else {
-            BTreeMap::new()
+    /// Whether [`tell_failed`](FlushTracker::tell_failed) has something to tell.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Tells how many records of each topic failed since this was asked last. Who asks while another is being told waits:
+    /// what was told is where it belongs for everybody.
+    pub fn tell_failed(&self, mut tell: impl FnMut(&Arc<str>, u64)) {
+        let mut failed = self.failed.lock();
+        self.has_failed.store(false, Ordering::Release);
+        for (topic, records) in std::mem::take(&mut *failed) {
+            tell(&topic, records);
         }
     }
 
@@ -179,7 +185,7 @@ impl FlushTicket {
     pub(crate) fn count_failed(&self, topic: &Arc<str>, records: u32) {
         let mut failed = self.tracker.failed.lock();
         *failed.entry(Arc::clone(topic)).or_default() += u64::from(records);
-        // Under the lock: who takes the flag afterwards finds what it stands for.
+        // Under the lock: who sees the flag finds what it stands for.
         self.tracker.has_failed.store(true, Ordering::Release);
     }
 
@@ -263,6 +269,7 @@ impl Drop for FlushWait {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn done(wait: &mut FlushWait) -> bool {
         Pin::new(wait)
@@ -298,6 +305,34 @@ mod tests {
         assert_eq!(tracker.closed_bytes(), 20);
         drop(other);
         assert_eq!(tracker.closed_bytes(), 0);
+    }
+
+    #[test]
+    fn who_asks_for_failures_waits_until_another_was_told() {
+        let tracker = Arc::new(FlushTracker::default());
+        let ticket = tracker.ticket();
+        ticket.count_failed(&Arc::from("t"), 3);
+        assert!(tracker.has_failed());
+        let (other_is_told, told) = std::sync::mpsc::channel();
+        let mut records = 0;
+        std::thread::scope(|scope| {
+            tracker.tell_failed(|topic, count| {
+                assert_eq!(&**topic, "t");
+                let (tracker, other_is_told) = (&tracker, other_is_told.clone());
+                scope.spawn(move || {
+                    tracker.tell_failed(|_, _| panic!("they were told already"));
+                    other_is_told.send(()).expect("the test listens");
+                });
+                // Can only fail if the other one does not wait, and then nearly always does.
+                told.recv_timeout(Duration::from_millis(20))
+                    .expect_err("it did not wait");
+                records += count;
+            });
+            told.recv_timeout(Duration::from_secs(60))
+                .expect("now it is its turn");
+        });
+        assert_eq!(records, 3);
+        assert!(!tracker.has_failed());
     }
 
     #[test]

@@ -67,10 +67,10 @@ impl Shared {
 
     /// Counts the records of batches that failed since this was called last.
     pub(crate) fn measure_failed(&self, now: Time) {
-        for (topic, records) in self.accumulator.flushes().take_failed() {
+        self.accumulator.flushes().tell_failed(|topic, records| {
             let mut recorder = self.config.metrics.at(now);
             recorder.client(ClientSensor::RecordError, records as f64);
-            recorder.topic(&topic, TopicSensor::RecordError, records as f64);
-        }
+            recorder.topic(topic, TopicSensor::RecordError, records as f64);
+        });
     }
 }

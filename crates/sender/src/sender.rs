@@ -198,7 +198,9 @@ impl Sender {
         self.dispatch(now);
         self.turn_telemetry(now);
         self.weigh_loads(now);
-        self.shared.measure_failed(now);
+        if self.shared.accumulator.flushes().has_failed() {
+            self.shared.measure_failed(now);
+        }
         self.finish_if_done(now);
     }
 
