@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Whose metrics they are, and over which time they are taken.
@@ -51,6 +51,8 @@ pub struct Metrics {
     start_time_ms: i64,
     windows: Windows,
     gauges: [AtomicU64; Gauge::COUNT],
+    /// Whether the group of dead letters is shown.
+    has_dead_letters: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -86,6 +88,7 @@ impl Metrics {
                 count: config.samples.max(1),
             },
             gauges: Default::default(),
+            has_dead_letters: AtomicBool::new(false),
             state: Mutex::new(State {
                 client: sensors(ClientSensor::ALL.len()),
                 nodes: BTreeMap::new(),
@@ -98,6 +101,12 @@ impl Metrics {
     /// The tag `client-id`.
     pub fn client_id(&self) -> &Arc<str> {
         &self.client_id
+    }
+
+    /// From now on the metrics of dead letters are among the others: there is a policy for them. Without one the metrics are
+    /// Java's, and no more.
+    pub fn show_dead_letters(&self) {
+        self.has_dead_letters.store(true, Ordering::Relaxed);
     }
 
     /// To record what happened at `now`.
@@ -128,7 +137,11 @@ impl Metrics {
             now,
             metrics: &mut metrics,
         };
+        let has_dead_letters = self.has_dead_letters.load(Ordering::Relaxed);
         for definition in DEFINITIONS {
+            if definition.group == Group::DeadLetter && !has_dead_letters {
+                continue;
+            }
             let value = match definition.source {
                 Source::Client(sensor, statistic) => {
                     let samples = &mut state.client[sensor as usize];
@@ -311,6 +324,19 @@ mod tests {
         let snapshot = metrics.snapshot(later);
         assert!(snapshot.iter().all(|metric| metric.tag("client-id") == Some("c")));
         assert_eq!(number(&metrics, later, "count", None), snapshot.len() as f64);
+    }
+
+    #[test]
+    fn dead_letters_are_shown_where_there_can_be_some() {
+        let metrics = Metrics::default();
+        let shown = || {
+            let snapshot = metrics.snapshot(Time::ZERO);
+            let group = Group::DeadLetter.name();
+            snapshot.iter().filter(|metric| metric.group == group).count()
+        };
+        assert_eq!(shown(), 0);
+        metrics.show_dead_letters();
+        assert_eq!(shown(), 6);
     }
 
     #[test]

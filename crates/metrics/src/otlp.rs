@@ -3,7 +3,7 @@
 //! The dozen fields that are needed are written by hand: a library for all of OpenTelemetry would be larger than the rest
 //! of this crate.
 
-use crate::{Kind, Metric, MetricValue};
+use crate::{Group, Kind, Metric, MetricValue};
 use std::collections::BTreeMap;
 
 /// How counters are told.
@@ -59,7 +59,9 @@ impl Exporter {
     ) -> Vec<u8> {
         self.pending.clear();
         let mut scope_metrics = Message::default();
-        for metric in metrics {
+        // What Java's producer does not have would stand under Kafka's own names.
+        let javas = |metric: &&Metric| metric.group() != Group::DeadLetter.name();
+        for metric in metrics.iter().filter(javas) {
             let name = telemetry_name(metric);
             if wanted(&name)
                 && let Some(encoded) = self.metric(metric, &name, temporality, now_unix_nanos)

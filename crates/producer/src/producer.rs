@@ -576,6 +576,7 @@ fn letters(
     reach: Reach,
     (metrics, clock): (Arc<Metrics>, Arc<dyn Clock>),
 ) -> Queue {
+    metrics.show_dead_letters();
     let tell = move |sensor| metrics.at(clock.now()).client(sensor, 1.0);
     let make = move || {
         let Reach {
