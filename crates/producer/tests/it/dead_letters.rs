@@ -69,7 +69,8 @@ fn counts(producer: &Producer, taken: u64, written: u64, lost: u64) {
         let found = metrics
             .iter()
             .find(|metric| metric.group() == "producer-dead-letter-metrics" && metric.name() == name);
-        found.and_then(Metric::number).expect("a number")
+        // Without a policy they are not shown.
+        found.map_or(0.0, |metric| metric.number().expect("a number"))
     };
     let totals = [
         "dead-letter-total",
