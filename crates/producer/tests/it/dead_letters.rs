@@ -4,7 +4,7 @@ use crate::support::{TOPIC, producer};
 use ottla::serialization::builtin::{LongSerializer, StringSerializer};
 use ottla::serialization::{ErrorKind, JsonSerializer, Output, Payload, SerializeError, Serializer, Target};
 use ottla::transport::{BoxFuture, Endpoint, Resolver};
-use ottla::{DeadLetterCounts, DeadLetters, Error, Metric, Producer, Record, TypedProducer, TypedRecord};
+use ottla::{DeadLetterCounts, DeadLetters, Error, Producer, Record, TypedProducer, TypedRecord};
 use ottla_broker::{Fault, FaultAction, TestCluster, TopicConfig, TopicSpec};
 use ottla_protocol::{ApiKey, ErrorCode};
 use std::future::ready;
