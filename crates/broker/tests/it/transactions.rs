@@ -137,22 +137,26 @@ fn markers_wait_for_a_leader() {
     }
 }
 
-#[test]
-fn epochs_are_used_up() {
-    // Under protocol 2 the end of a transaction brings the next identity.
-    let (mut session, identity) = open_transaction(|_| {});
-    assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
+/// Opens a transaction with the last epoch that the producer id has.
+fn open_with_last_epoch(session: &mut Session<Core>, producer_id: i64) -> (i64, i16) {
     session
         .link
         .cluster
         .set_transactional_epoch("x", i16::MAX - 1)
         .expect("a transactional id");
-    let last = (identity.0, i16::MAX - 1);
+    let last = (producer_id, i16::MAX - 1);
     let batch = Batch::transactional(last, 0, 1);
-    assert_eq!(
-        produce_in(&mut session.link, -1, 0, &batch, Some("x")).error_code,
-        0
-    );
+    let answer = produce_in(&mut session.link, -1, 0, &batch, Some("x"));
+    assert_eq!(answer.error_code, 0);
+    last
+}
+
+#[test]
+fn epochs_are_used_up() {
+    // Under protocol 2 the end of a transaction brings the next identity.
+    let (mut session, identity) = open_transaction(|_| {});
+    assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
+    let last = open_with_last_epoch(&mut session, identity.0);
     let next = session.end(5, "x", last, true).expect("an identity");
     assert_ne!(next.0, identity.0);
     assert_eq!(next.1, 0);
@@ -188,14 +192,7 @@ fn the_identity_after_the_last_epoch_waits_for_the_markers() {
     let (mut session, identity) = open_transaction(|config| config.marker_delay = Duration::from_secs(1));
     assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
     session.link.advance(Duration::from_secs(1));
-    session
-        .link
-        .cluster
-        .set_transactional_epoch("x", i16::MAX - 1)
-        .expect("a transactional id");
-    let last = (identity.0, i16::MAX - 1);
-    let batch = Batch::transactional(last, 0, 1);
-    produce_in(&mut session.link, -1, 0, &batch, Some("x"));
+    let last = open_with_last_epoch(&mut session, identity.0);
     let request = EndTxnRequest {
         transactional_id: "x".to_owned(),
         producer_id: last.0,

@@ -81,6 +81,16 @@ fn counts(producer: &Producer, taken: u64, written: u64, lost: u64) {
     assert_eq!(totals, [taken, written, lost].map(|count| count as f64));
 }
 
+/// Sends a record that the broker refuses for good.
+async fn make_a_letter(cluster: &TestCluster, producer: &Producer) {
+    cluster.add_fault(refuse(TOPIC, ErrorCode::INVALID_RECORD).once());
+    let delivery = producer
+        .send(&Record::to(TOPIC).value("v"))
+        .await
+        .expect("queued");
+    assert!(delivery.await.expect_err("refused").is_dead_letter());
+}
+
 #[tokio::test]
 async fn what_a_broker_refuses_for_good_becomes_a_letter_with_everything() {
     let cluster = cluster();
@@ -437,12 +447,7 @@ async fn letters_reach_brokers_as_records_do() {
         .dead_letters(DeadLetters::to(DEAD))
         .build()
         .expect("a good configuration");
-    cluster.add_fault(refuse(TOPIC, ErrorCode::INVALID_RECORD).once());
-    let delivery = producer
-        .send(&Record::to(TOPIC).value("v"))
-        .await
-        .expect("queued");
-    assert!(delivery.await.expect_err("refused").is_dead_letter());
+    make_a_letter(&cluster, &producer).await;
     producer.flush().await;
     counts(&producer, 1, 1, 0);
 }
@@ -456,12 +461,7 @@ async fn a_topic_for_letters_that_is_not_there_holds_up_nobody() {
         .start_blocking()
         .expect("loopback has free ports");
     let producer = with_letters(&cluster, &[]);
-    cluster.add_fault(refuse(TOPIC, ErrorCode::INVALID_RECORD).once());
-    let delivery = producer
-        .send(&Record::to(TOPIC).value("v"))
-        .await
-        .expect("queued");
-    assert!(delivery.await.expect_err("refused").is_dead_letter());
+    make_a_letter(&cluster, &producer).await;
     producer
         .send(&Record::to(TOPIC).value("v"))
         .await
