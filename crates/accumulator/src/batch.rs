@@ -383,7 +383,8 @@ impl Sealer {
     }
 
     /// Compresses if the codec says so, and completes the checksum of the payload: the expensive step, done by whichever
-    /// thread has the time. (Without compression most of the checksum came with the records.) On an error of the codec every delivery of the batch fails with it, and `None` comes back.
+    /// thread has the time. (Without compression most of the checksum came with the records.) On an error of the codec every
+    /// delivery of the batch fails with it, and `None` comes back.
     pub fn seal(&mut self, batch: ClosedBatch, ratio: &CompressionRatio) -> Option<SealedBatch> {
         batch.into_sealed(self, ratio)
     }
