@@ -412,7 +412,7 @@ impl Sender {
     fn evaluate(&mut self, slot: usize, now: Time) {
         self.expire(slot, now);
         self.seal_ahead(slot);
-        if !self.is_numbered(slot) {
+        if !self.is_numbered(slot, now) {
             return self.stop_lingering(slot);
         }
         let state = &self.partitions[slot];

@@ -39,7 +39,7 @@
 //! // A broker that answers at once. A driver sends the request to the target, and hands back what comes.
 //! fn exchange(manager: &mut TransactionManager, answer: &impl Message, now: Time) -> (Target, ApiKey) {
 //!     let target = manager.poll_target(now).expect("a request is due");
-//!     let request = manager.take_request(|_| Some(VersionRange::new(0, 5))).expect("a version in common");
+//!     let request = manager.take_request(now, |_| Some(VersionRange::new(0, 5))).expect("a version in common");
 //!     let mut writer = Writer::default();
 //!     answer.encode(&mut writer, request.api_version).expect("a small answer");
 //!     manager.handle_answer(&writer.into_bytes(), now);

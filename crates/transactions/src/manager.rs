@@ -22,6 +22,9 @@ use std::time::Duration;
 /// milliseconds (Java: at most 20 ms).
 const CONCURRENT_BACKOFF: Duration = Duration::from_millis(20);
 
+/// The longest that a transaction is held back for the markers of the one before.
+const HOLD_MAX: Duration = Duration::from_millis(5);
+
 /// The level of the feature `transaction.version` from which on [`Protocol::V2`] is spoken.
 const V2_FROM_LEVEL: i16 = 2;
 
@@ -122,6 +125,8 @@ pub struct TransactionManager {
     discovered: Option<Coordinator>,
     in_flight: Option<InFlight>,
     not_before: Time,
+    /// When the markers of the transaction before are written, most likely.
+    held_until: Time,
     failures: u32,
     /// Whether something has changed that somebody may wait for.
     news: bool,
@@ -151,6 +156,7 @@ struct OffsetsCall {
 struct InFlight {
     rpc: Rpc,
     version: i16,
+    sent: Time,
     /// The group that FindCoordinator asks for.
     group: Option<String>,
 }
@@ -193,6 +199,7 @@ impl TransactionManager {
             discovered: None,
             in_flight: None,
             not_before: Time::ZERO,
+            held_until: Time::ZERO,
             failures: 0,
             news: false,
         }
@@ -271,6 +278,27 @@ impl TransactionManager {
                 .insert(partition);
         }
         false
+    }
+
+    /// Until when the first batches of a transaction are better held back, though they may be sent at any time.
+    ///
+    /// A coordinator answers EndTxn before it writes the markers. Batches of the next transaction that come meanwhile make a
+    /// broker of Kafka 4 wait for 20 ms (`add.partitions.to.txn.retry.backoff.ms`) before it looks again; under protocol 1
+    /// the same befalls AddPartitionsToTxn, by the client's backoff. The markers take another two writes to logs, where
+    /// EndTxn took one and the way there and back: so they get twice the time that EndTxn took, and at most 5 ms. Nothing is
+    /// held where EndTxn took 20 ms or more: what comes over such a line comes late enough.
+    ///
+    /// The manager's own requests keep to it; see [`next_timeout`](Self::next_timeout).
+    pub fn held_until(&self) -> Time {
+        self.held_until
+    }
+
+    /// EndTxn was answered, so long after it was sent.
+    fn hold_for_markers(&mut self, took: Duration, now: Time) {
+        self.held_until = match took < CONCURRENT_BACKOFF {
+            true => now + (took * 2).min(HOLD_MAX),
+            false => Time::ZERO,
+        };
     }
 
     /// A batch of the transaction is sent: under protocol 2 that begins it at the coordinator.

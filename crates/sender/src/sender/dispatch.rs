@@ -212,7 +212,7 @@ impl Sender {
 
     /// Whether the partition's next batch may be sent now, if it has one.
     fn may_send(&mut self, slot: usize, now: Time) -> bool {
-        let numbered = self.is_numbered(slot);
+        let numbered = self.is_numbered(slot, now);
         let state = &self.partitions[slot];
         let open = state.in_flight.len() < state.window(self.shared.config.idempotent);
         numbered && open && state.pending.front().is_none_or(|first| first.not_before <= now)

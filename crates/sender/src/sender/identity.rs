@@ -101,12 +101,12 @@ impl Sender {
 
     /// Whether the partition's next batch can be numbered, or needs no number. Sees to it that it can as soon as that
     /// is possible.
-    pub(super) fn is_numbered(&mut self, slot: usize) -> bool {
+    pub(super) fn is_numbered(&mut self, slot: usize, now: Time) -> bool {
         if !self.shared.config.idempotent || !self.partitions[slot].has_work() {
             return true;
         }
         if let Some(transactions) = self.shared.transactions.clone() {
-            return self.is_in_transaction(slot, &transactions);
+            return self.is_in_transaction(slot, &transactions, now);
         }
         if let Some(refused) = self.producer_id.request.refused() {
             let failure = DeliveryFailure::new(FailureKind::Broker(refused.code), Persistence::NotPersisted);

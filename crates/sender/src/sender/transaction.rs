@@ -23,6 +23,8 @@ pub(super) const CONCURRENT_BACKOFF_MAX: Duration = Duration::from_millis(20);
 pub(super) struct TransactionProgress {
     /// Slots of partitions that wait until they take part.
     waiting: BTreeSet<usize>,
+    /// When to look at them again, if they wait for the markers of the transaction before.
+    held_until: Option<Time>,
     /// Whether what was not sent is dropped already.
     dropped: bool,
     /// Whether the next request waits for a connection, so that time alone changes nothing.
@@ -48,7 +50,8 @@ impl Sender {
             // A batch was resolved after this turn had looked: there is another to take.
             return Some(Time::ZERO);
         }
-        manager.next_timeout().filter(|_| !self.transaction.blocked)
+        let asks = manager.next_timeout().filter(|_| !self.transaction.blocked);
+        asks.into_iter().chain(self.transaction.held_until).min()
     }
 
     /// Whether a request about transactions waits for a connection.
@@ -67,6 +70,7 @@ impl Sender {
         let Some(transactions) = self.shared.transactions.clone() else {
             return;
         };
+        self.transaction.held_until = None;
         for slot in std::mem::take(&mut self.transaction.waiting) {
             self.evaluate(slot, now);
         }
@@ -151,7 +155,7 @@ impl Sender {
             let Some(state) = self.nodes.get(&node) else {
                 return;
             };
-            let Some(outgoing) = transactions.lock().take_request(|key| state.range(key)) else {
+            let Some(outgoing) = transactions.lock().take_request(now, |key| state.range(key)) else {
                 continue;
             };
             let request = Request {
@@ -246,7 +250,7 @@ impl Sender {
 
     /// Whether the partition's next batch can be sent in the transaction that is open. Drops it if it is not to be sent
     /// any more.
-    pub(super) fn is_in_transaction(&mut self, slot: usize, transactions: &Transactions) -> bool {
+    pub(super) fn is_in_transaction(&mut self, slot: usize, transactions: &Transactions, now: Time) -> bool {
         let mut manager = transactions.lock();
         let state = &mut self.partitions[slot];
         match manager.state() {
@@ -254,6 +258,11 @@ impl Sender {
                 self.transaction.dropped = false;
                 if !manager.want_partition(state.queue.topic(), state.queue.number()) {
                     self.transaction.waiting.insert(slot);
+                    return false;
+                }
+                if now < manager.held_until() {
+                    self.transaction.waiting.insert(slot);
+                    self.transaction.held_until = Some(manager.held_until());
                     return false;
                 }
                 let Some(identity) = manager.identity() else {

@@ -417,6 +417,29 @@ fn out_of_order_at_the_head_or_an_old_epoch_must_abort() {
 }
 
 #[test]
+fn the_next_transaction_gives_the_markers_twice_the_time_of_the_end() {
+    for level in [1, 2] {
+        let mut world = world(level);
+        drop(send(&mut world, 0, "a"));
+        acked(&mut world, 10);
+        let mut commit = commit(&mut world);
+        world.advance(Duration::from_millis(2));
+        end(&mut world, ErrorCode::NONE, 1);
+        assert_eq!(commit.poll(), Some(Ok(())));
+        let ended = world.now();
+        begin(&mut world);
+        drop(world.send_to(0, "b"));
+        drop(world.send_to(1, "c"));
+        world.turn();
+        assert!(world.requests.is_empty(), "{:?}", world.requests);
+        world.until_request();
+        assert_eq!(world.now().since(ended), Duration::from_millis(4));
+        serve(&mut world, 0);
+        assert_eq!(world.requests.len(), 2, "a batch for each leader");
+    }
+}
+
+#[test]
 fn markers_that_are_being_written_cost_a_short_backoff() {
     let mut world = world(2);
     let delivery = send(&mut world, 0, "a");

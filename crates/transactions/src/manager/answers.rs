@@ -19,7 +19,13 @@ impl TransactionManager {
     /// The request was answered; `body` is what follows the response's header. How long the broker asks this client to
     /// send nothing more to it comes back, in milliseconds.
     pub fn handle_answer(&mut self, body: &Bytes, now: Time) -> i32 {
-        let Some(InFlight { rpc, version, group }) = self.in_flight.clone() else {
+        let Some(InFlight {
+            rpc,
+            version,
+            sent,
+            group,
+        }) = self.in_flight.clone()
+        else {
             return 0;
         };
         match rpc {
@@ -31,7 +37,7 @@ impl TransactionManager {
             Rpc::AddOffsets => self.with(body, version, now, Self::group_added),
             Rpc::CommitOffsets => self.with(body, version, now, Self::offsets_committed),
             Rpc::EndCommit | Rpc::EndAbort => self.with(body, version, now, |manager, answer, now| {
-                manager.end_answered(rpc, answer, now)
+                manager.end_answered(rpc, answer, sent, now)
             }),
         }
     }
@@ -264,7 +270,7 @@ impl TransactionManager {
         self.react(Rpc::CommitOffsets, worst, now);
     }
 
-    fn end_answered(&mut self, rpc: Rpc, answer: EndTxnResponse, now: Time) {
+    fn end_answered(&mut self, rpc: Rpc, answer: EndTxnResponse, sent: Time, now: Time) {
         let code = ErrorCode::from(answer.error_code);
         if rpc == Rpc::EndCommit {
             self.maybe_ended |= !proves_not_ended(code);
@@ -283,6 +289,7 @@ impl TransactionManager {
         if !self.react(rpc, code, now) {
             return;
         }
+        self.hold_for_markers(now.since(sent), now);
         let told = answer.producer_id >= 0 && answer.producer_epoch >= 0;
         if self.protocol == Protocol::V2 && told && !mutant!("the epoch of EndTxn is not taken") {
             self.identity = Some(ProducerIdentity {

@@ -12,7 +12,7 @@ impl TransactionManager {
     /// Where the next request has to go, if one is due now.
     pub fn poll_target(&self, now: Time) -> Option<Target> {
         let rpc = self.next_rpc()?;
-        if now < self.not_before {
+        if now < self.due() {
             return None;
         }
         Some(match rpc {
@@ -27,13 +27,19 @@ impl TransactionManager {
 
     /// When [`poll_target`](Self::poll_target) will name one, if that is a question of time.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.next_rpc().map(|_| self.not_before)
+        self.next_rpc().map(|_| self.due())
     }
 
-    /// The request for the broker that [`poll_target`](Self::poll_target) named, which speaks `versions`. `None` if it
-    /// cannot be made: then the producer is at its end, or the transaction must be aborted.
+    /// When the next request is due.
+    fn due(&self) -> Time {
+        self.not_before.max(self.held_until)
+    }
+
+    /// The request for the broker that [`poll_target`](Self::poll_target) named, which speaks `versions`, to be sent at
+    /// once. `None` if it cannot be made: then the producer is at its end, or the transaction must be aborted.
     pub fn take_request(
         &mut self,
+        now: Time,
         versions: impl Fn(ApiKey) -> Option<VersionRange>,
     ) -> Option<OutgoingRequest> {
         let rpc = self.next_rpc()?;
@@ -43,6 +49,7 @@ impl TransactionManager {
                 self.in_flight = Some(InFlight {
                     rpc,
                     version: request.api_version,
+                    sent: now,
                     group,
                 });
                 Some(request)

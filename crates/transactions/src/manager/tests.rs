@@ -89,7 +89,10 @@ impl Script {
             };
             Some(VersionRange::new(0, max))
         };
-        let request = self.manager.take_request(versions).expect("it can be made");
+        let request = self
+            .manager
+            .take_request(self.now, versions)
+            .expect("it can be made");
         assert_eq!(self.manager.poll_target(self.now), None, "one request at a time");
         Taken { target, request }
     }
@@ -204,6 +207,41 @@ fn decode<M: Message>(taken: &Taken) -> M {
         taken.request.api_version,
     )
     .expect("readable")
+}
+
+#[test]
+fn the_markers_get_twice_the_time_of_the_end_unless_the_line_is_long() {
+    let ms = Duration::from_millis;
+    for (took, held) in [(0, 0), (1, 2), (2, 4), (3, 5), (19, 5), (20, 0), (80, 0)] {
+        for level in [1, 2] {
+            let mut script = Script::open(level);
+            script.manager.commit().expect("legal");
+            script.manager.handle_drained(false);
+            let taken = script.take_of(ApiKey::END_TXN);
+            script.now += ms(took);
+            script.answer(&taken, &EndTxnResponse::default());
+            assert_eq!(script.outcome(Call::Commit), Some(Ok(())));
+            let until = if held == 0 {
+                Time::ZERO
+            } else {
+                script.now + ms(held)
+            };
+            assert_eq!(
+                script.manager.held_until().max(script.now),
+                until.max(script.now),
+                "{took} ms"
+            );
+            script.manager.begin().expect("legal");
+            let admitted = script.manager.want_partition(&"t".into(), 0);
+            assert_eq!(admitted, level == 2);
+            let asks = script.manager.next_timeout();
+            assert_eq!(
+                asks,
+                (level < 2).then_some(until),
+                "the same for AddPartitionsToTxn"
+            );
+        }
+    }
 }
 
 #[test]
@@ -729,7 +767,7 @@ fn where_no_epoch_can_be_had_nothing_follows_an_end_that_may_still_be_on_its_way
 fn a_broker_without_the_versions_ends_the_producer() {
     let mut script = Script::new(1);
     script.manager.init().expect("legal");
-    assert_eq!(script.manager.take_request(|_| None), None);
+    assert_eq!(script.manager.take_request(script.now, |_| None), None);
     let error = script.failure(Call::Init);
     assert!(
         error.is_fatal() && error.to_string().contains("FindCoordinator"),
@@ -793,7 +831,10 @@ fn step(script: &mut Script, kind: u8, value: u8) {
 
 fn answer_anything(script: &mut Script, code: ErrorCode, value: u8) {
     let before = script.manager.state();
-    let Some(request) = script.manager.take_request(|_| Some(VersionRange::new(0, 99))) else {
+    let Some(request) = script
+        .manager
+        .take_request(script.now, |_| Some(VersionRange::new(0, 99)))
+    else {
         return;
     };
     let taken = Taken {

@@ -425,7 +425,9 @@ impl World {
                 self.manager.poll_target(self.now),
                 Some(Target::Any | Target::Node(1))
             ));
-            self.under_way = self.manager.take_request(|_| Some(VersionRange::new(0, 99)));
+            self.under_way = self
+                .manager
+                .take_request(self.now, |_| Some(VersionRange::new(0, 99)));
         }
     }
 
