@@ -17,6 +17,18 @@ pub fn is_planted(name: &str) -> bool {
     PLANTED.get().is_some_and(|planted| planted == name)
 }
 
+/// Whether any bug is planted.
+#[cfg(not(ottla_mutants))]
+pub const fn is_any_planted() -> bool {
+    false
+}
+
+/// Whether any bug is planted.
+#[cfg(ottla_mutants)]
+pub fn is_any_planted() -> bool {
+    PLANTED.get().is_some()
+}
+
 #[cfg(ottla_mutants)]
 static PLANTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
