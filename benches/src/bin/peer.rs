@@ -112,10 +112,10 @@ impl<'a> Work<'a> {
     }
 
     fn record(self, number: u64) -> Record<'a> {
-        let record = Record::to(self.topic).value(self.arguments.values.get(number));
-        match &self.arguments.keys {
-            Some(keys) => record.key(keys.get(number)),
-            None => record,
+        let value = self.arguments.values.get(number);
+        match self.arguments.keys.as_ref().map(|keys| keys.get(number)) {
+            Some(key) => Record::to(self.topic).key(key).value(value),
+            None => Record::to(self.topic).value(value),
         }
     }
 

@@ -9,6 +9,7 @@
 
 use crate::Accumulator;
 use crate::delivery::{Completion, Delivery, DeliveryFailure, FailureKind, Outcome, Persistence};
+use crate::details::{BLOCK_LEN, Detail, Details};
 use crate::flush::FlushTicket;
 use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
 use crate::partition::{CompressionRatio, Record};
@@ -30,13 +31,14 @@ use std::sync::Arc;
 /// The outcomes of the first records are in it too, see [`outcomes_step`].
 pub(crate) const BATCH_STATE_BYTES: usize = 512 + OUTCOMES_STEP_MIN as usize * OUTCOME_BYTES;
 
-/// Permits for the outcome of one record: whoever awaits it leaves a waker with the batch, in a vector that grows by
-/// doubling. An empty record takes 7 bytes; without this a memory full of them would cost three times as much again.
-const OUTCOME_BYTES: usize = 24;
+/// Permits for the outcome of one record: its [`Detail`], and the waker that whoever awaits it leaves with the batch, in a
+/// vector that grows by doubling. An empty record takes 7 bytes; without this a memory full of them would cost several times as
+/// much again.
+const OUTCOME_BYTES: usize = size_of::<Detail>() + 24;
 
 const OUTCOMES_STEP_MIN: u32 = 8;
 /// More at a time would charge for what is not there, fewer would ask the pool too often.
-const OUTCOMES_STEP_MAX: u32 = 256;
+const OUTCOMES_STEP_MAX: u32 = BLOCK_LEN as u32;
 
 /// How many more outcomes to pay for when a batch of `record_count` records has none left that are paid.
 fn outcomes_step(record_count: u32) -> u32 {
@@ -64,6 +66,16 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// One more record of this size; its index comes back.
+    #[inline]
+    fn count(&mut self, len: usize, timestamp_ms: i64) -> u32 {
+        let index = self.record_count;
+        self.record_count += 1;
+        self.max_timestamp_ms = self.max_timestamp_ms.max(timestamp_ms);
+        self.record_len_max = self.record_len_max.max(len);
+        index
+    }
+
     fn complete(&self, outcome: Outcome) -> bool {
         let failure = match &outcome {
             Outcome::Failed(failure) | Outcome::Rejected { others: failure, .. } => Some(failure.clone()),
@@ -149,6 +161,10 @@ impl fmt::Debug for Core {
 pub(crate) struct OpenBatch {
     core: Core,
     chain: ChunkChain,
+    /// Bytes that may be written before there is anything to look at but a record: the end of a chunk, a checksum that is to
+    /// catch up, a batch that is full, bytes to tell of.
+    slack: usize,
+    details: Details,
 }
 
 impl OpenBatch {
@@ -159,6 +175,7 @@ impl OpenBatch {
         ticket: FlushTicket,
         state: Reservation,
         chain: ChunkChain,
+        details: Details,
     ) -> OpenBatch {
         let core = Core {
             completion,
@@ -173,7 +190,12 @@ impl OpenBatch {
             retired: false,
             state,
         };
-        OpenBatch { core, chain }
+        OpenBatch {
+            core,
+            chain,
+            slack: 0,
+            details,
+        }
     }
 
     /// Permits that the outcome of one more record takes, besides those that are paid: mostly none.
@@ -226,9 +248,9 @@ impl OpenBatch {
     #[inline]
     pub(crate) fn push(
         &mut self,
+        record: &Record<'_>,
         encoded: &RecordRef<'_>,
         size: RecordSize,
-        timestamp_ms: i64,
         spare: SmallVec<[Chunk; 4]>,
     ) -> u32 {
         match self.chain.contiguous(size.total()) {
@@ -236,38 +258,57 @@ impl OpenBatch {
             None => encoded.write_to(size, &mut self.chain.sink(spare)),
         }
         self.chain.check();
-        let index = self.core.record_count;
-        self.core.record_count += 1;
-        self.core.max_timestamp_ms = self.core.max_timestamp_ms.max(timestamp_ms);
-        self.core.record_len_max = self.core.record_len_max.max(size.total());
-        index
+        self.details.push(Detail::of(record));
+        self.core.count(size.total(), record.timestamp_ms)
+    }
+
+    /// Writes a record if that is all there is to do, and returns its index.
+    #[inline]
+    pub(crate) fn push_within_slack(&mut self, record: &Record<'_>) -> Option<(u32, usize)> {
+        if self.core.record_count >= self.core.outcomes_paid || !self.details.has_room() {
+            return None;
+        }
+        let encoded = self.encode(record);
+        let len = match encoded.write_short(self.chain.spare_mut(self.slack)) {
+            Some(len) => {
+                self.chain.advance(len);
+                len
+            }
+            None => {
+                let size = encoded.encoded_size();
+                let len = size.total();
+                if len > self.slack {
+                    return None;
+                }
+                encoded.write_to(size, &mut SliceSink::new(self.chain.contiguous(len)?));
+                len
+            }
+        };
+        self.slack -= len;
+        self.details.push(Detail::of(record));
+        Some((self.core.count(len, record.timestamp_ms), len))
+    }
+
+    /// Up to `limit` bytes may be written before somebody has to look; fewer if a chunk ends or the checksum falls behind.
+    pub(crate) fn set_slack(&mut self, limit: usize) {
+        self.slack = limit.min(self.chain.slack());
     }
 
     /// The outcome to come of the record with this index.
     #[inline]
-    pub(crate) fn delivery(&self, index: u32, record: &Record<'_>) -> Delivery {
-        Delivery::new(
-            &self.core.completion,
-            index,
-            size_or_null(record.key),
-            size_or_null(record.value),
-            record.timestamp_ms,
-        )
+    pub(crate) fn delivery(&self, index: u32) -> Delivery {
+        Delivery::new(&self.core.completion, index)
     }
 
     /// Takes no more records.
     pub(crate) fn close(mut self) -> ClosedBatch {
         self.core.ticket.close(self.chain.len());
+        self.core.completion.set_details(self.details);
         ClosedBatch {
             core: self.core,
             chain: self.chain,
         }
     }
-}
-
-/// Java's -1 for null. Longer than `i32::MAX` cannot be: the record's size was checked.
-fn size_or_null(bytes: Option<&[u8]>) -> i32 {
-    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
 }
 
 /// A batch that takes no more records and is not compressed yet.

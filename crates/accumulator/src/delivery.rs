@@ -1,5 +1,6 @@
 //! What becomes of a record: one slot in its batch, resolved for the whole batch at once.
 
+use crate::details::Details;
 use crate::sync::{Mutex, Once};
 use ottla_protocol::ErrorCode;
 use ottla_time::{mutant, points};
@@ -224,6 +225,8 @@ pub(crate) struct Completion {
     topic: Arc<str>,
     partition: i32,
     outcome: Once<Outcome>,
+    /// Known once the batch is closed, and so before its records can be acknowledged.
+    details: Once<Details>,
     /// By the index of the record: polling again is O(1), and no delivery has to remember a place of its own. As long as
     /// the last one that is awaited.
     waiters: Mutex<Vec<Option<Waker>>>,
@@ -235,8 +238,15 @@ impl Completion {
             topic,
             partition,
             outcome: Once::new(),
+            details: Once::new(),
             waiters: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The batch is closed, and these are its records.
+    pub(crate) fn set_details(&self, details: Details) {
+        // There are none yet: a batch is closed once.
+        let _ = self.details.set(details);
     }
 
     /// Sets the outcome and wakes every waiter, outside the lock. False if there was one already: the first stands.
@@ -406,7 +416,7 @@ mod spare {
     }
 }
 
-/// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued.
+/// The future outcome of one record: two words, so that it is handed from function to function in registers. Dropping it costs nothing and cancels nothing: the record stays queued.
 ///
 /// It resolves exactly once, by `delivery.timeout.ms` at the latest. Polling it after that repeats the same answer.
 #[derive(Debug)]
@@ -414,29 +424,17 @@ mod spare {
 pub struct Delivery {
     /// Always there, until it is dropped.
     batch: Option<Arc<Completion>>,
-    timestamp_ms: i64,
     index: u32,
-    key_size: i32,
-    value_size: i32,
     /// Whether a waker may stand in the batch.
     waits: bool,
 }
 
 impl Delivery {
     #[inline]
-    pub(crate) fn new(
-        batch: &Arc<Completion>,
-        index: u32,
-        key_size: i32,
-        value_size: i32,
-        timestamp_ms: i64,
-    ) -> Delivery {
+    pub(crate) fn new(batch: &Arc<Completion>, index: u32) -> Delivery {
         Delivery {
             batch: Some(spare::share(batch)),
-            timestamp_ms,
             index,
-            key_size,
-            value_size,
             waits: false,
         }
     }
@@ -469,28 +467,38 @@ impl Delivery {
             .with_outcome(self.index, |index, outcome| self.resolve(index, outcome))
     }
 
+    fn metadata(&self, offset: i64, log_append_time_ms: i64) -> RecordMetadata {
+        let batch = self.batch();
+        let Some(detail) = batch.details.get().and_then(|details| details.get(self.index)) else {
+            unreachable!("a batch is closed before it is acknowledged")
+        };
+        RecordMetadata {
+            topic: Arc::clone(&batch.topic),
+            partition: batch.partition,
+            offset,
+            timestamp_ms: match log_append_time_ms {
+                ..0 => detail.timestamp_ms,
+                appended => appended,
+            },
+            key_size: detail.key_size,
+            value_size: detail.value_size,
+        }
+    }
+
     fn resolve(&self, index: u32, outcome: &Outcome) -> Result<RecordMetadata, DeliveryFailure> {
         match outcome {
             Outcome::Acked {
                 base_offset,
                 log_append_time_ms,
-            } => Ok(RecordMetadata {
-                topic: Arc::clone(&self.batch().topic),
-                partition: self.batch().partition,
-                offset: match *base_offset {
+            } => Ok(self.metadata(
+                match *base_offset {
                     ..0 => -1,
                     // A broker may answer anything; what is no offset is none.
                     base if mutant!("offset of the batch for all of it") => base,
                     base => base.checked_add(i64::from(index)).unwrap_or(-1),
                 },
-                timestamp_ms: if *log_append_time_ms < 0 {
-                    self.timestamp_ms
-                } else {
-                    *log_append_time_ms
-                },
-                key_size: self.key_size,
-                value_size: self.value_size,
-            }),
+                *log_append_time_ms,
+            )),
             Outcome::Failed(failure) => Err(failure.clone()),
             Outcome::Split(_) => unreachable!("a part is not split: its own parts take its place"),
             Outcome::Rejected { culprits, others } => {
@@ -608,6 +616,7 @@ impl Drop for Delivery {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::details::Detail;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
@@ -621,11 +630,27 @@ mod tests {
     }
 
     fn batch() -> Arc<Completion> {
-        Arc::new(Completion::new("orders".into(), 3))
+        let batch = Completion::new("orders".into(), 3);
+        let mut details = Details::default();
+        for index in 0..200 {
+            details.push(Detail {
+                timestamp_ms: 1_000 + index,
+                key_size: 1,
+                value_size: -1,
+            });
+        }
+        batch.set_details(details);
+        Arc::new(batch)
+    }
+
+    #[test]
+    fn a_delivery_is_two_words_even_in_an_option_of_a_result() {
+        type Polled = Poll<Result<Option<Delivery>, Box<u64>>>;
+        assert_eq!(size_of::<Polled>(), 2 * size_of::<usize>());
     }
 
     fn delivery(batch: &Arc<Completion>, index: u32) -> Delivery {
-        Delivery::new(batch, index, 1, -1, 1_000 + i64::from(index))
+        Delivery::new(batch, index)
     }
 
     #[test]

@@ -47,6 +47,7 @@
 mod accumulator;
 mod batch;
 mod delivery;
+mod details;
 mod flush;
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -1,7 +1,9 @@
 //! Every interleaving of two threads at the completion of a batch and at the memory: `cargo xtask loom`.
 
 use crate::delivery::{Completion, Delivery, Outcome};
+use crate::details::{Detail, Details};
 use crate::memory::{MemoryPool, MemoryWait, Reservation};
+use crate::partition::Record;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,11 +33,17 @@ fn acked(base_offset: i64) -> Outcome {
 }
 
 fn batch() -> Arc<Completion> {
-    Arc::new(Completion::new("t".into(), 0))
+    let batch = Completion::new("t".into(), 0);
+    let mut details = Details::default();
+    for _ in 0..4 {
+        details.push(Detail::of(&Record::default()));
+    }
+    batch.set_details(details);
+    Arc::new(batch)
 }
 
 fn delivery(batch: &Arc<Completion>, index: u32) -> Delivery {
-    Delivery::new(batch, index, -1, -1, 0)
+    Delivery::new(batch, index)
 }
 
 fn poll<F: Future + Unpin>(future: &mut F, wakes: &Arc<Wakes>) -> Poll<F::Output> {

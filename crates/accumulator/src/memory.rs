@@ -424,6 +424,19 @@ impl Chunk {
         self.len += bytes.len();
     }
 
+    /// What is not taken yet.
+    #[inline]
+    pub(crate) fn spare_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.len..]
+    }
+
+    /// Takes `len` bytes of [`Chunk::spare_mut`], which are filled.
+    #[inline]
+    pub(crate) fn advance(&mut self, len: usize) {
+        debug_assert!(len <= self.room());
+        self.len += len;
+    }
+
     /// Takes `len` bytes for the caller to fill. All that is behind them is handed out too, and may be overwritten.
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> &mut [u8] {

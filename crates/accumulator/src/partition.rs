@@ -2,6 +2,7 @@
 
 use crate::batch::{BATCH_STATE_BYTES, ClosedBatch, OpenBatch};
 use crate::delivery::{Completion, Delivery};
+use crate::details::Details;
 use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation};
 use crate::payload::ChunkChain;
 use crate::{Accumulator, ready::Urgency};
@@ -127,8 +128,20 @@ struct State {
     told: Option<Urgency>,
     /// How large the last batch became: a guess at the next one's first chunk.
     expected_len: usize,
+    /// How many records it had.
+    expected_count: usize,
     /// Bytes that no [`Appended::bytes`] has told of.
     untold_bytes: usize,
+}
+
+impl State {
+    /// Takes no more records into `open`, and learns from it what the next one will be like.
+    fn close(&mut self, open: OpenBatch) -> ClosedBatch {
+        self.expected_len = open.payload_len();
+        let closed = open.close();
+        self.expected_count = closed.record_count() as usize;
+        closed
+    }
 }
 
 /// Counts `bytes`, and tells of all that were counted if it is time.
@@ -207,9 +220,26 @@ impl Partition {
         self.account.wait(needed)
     }
 
+    /// Appends one record to the open batch if that is all there is to do: no memory to take, no batch to open or to close,
+    /// nobody to tell, and the lock is free. This is what happens to nearly all records. `None` asks for
+    /// [`append`](Partition::append), which does the rest.
+    #[inline(never)]
+    pub fn append_within(&self, accumulator: &Accumulator, record: &Record<'_>) -> Option<Delivery> {
+        let mut guard = self.state.try_lock()?;
+        let state = &mut *guard;
+        // Under the lock, as below.
+        if accumulator.is_closed() {
+            return None;
+        }
+        let open = state.open.as_mut()?;
+        let (index, len) = open.push_within_slack(record)?;
+        state.untold_bytes += len;
+        Some(open.delivery(index))
+    }
+
     /// Appends one record to the open batch, or opens another. `permits` pays for new memory if the pool has none; what
     /// is left of it stays with the caller.
-    #[inline]
+    #[inline(never)]
     pub fn append(
         self: &Arc<Self>,
         accumulator: &Accumulator,
@@ -244,7 +274,7 @@ impl Partition {
                     chunks
                 };
                 let before = accumulator.estimated_len(open.payload_len(), &self.ratio);
-                let index = open.push(&encoded, size, record.timestamp_ms, spare);
+                let index = open.push(record, &encoded, size, spare);
                 let after = accumulator.estimated_len(open.payload_len(), &self.ratio);
                 let full = after >= accumulator.batch_size();
                 // The estimate may be a better one now.
@@ -255,8 +285,9 @@ impl Partition {
                     accumulator.batch_size(),
                 );
                 let wake = full && self.tell(accumulator, &mut state.told, Urgency::Ready);
+                open.set_slack(accumulator.slack(open.payload_len(), state.untold_bytes));
                 return Ok(Appended {
-                    delivery: open.delivery(index, record),
+                    delivery: open.delivery(index),
                     bytes,
                     new_batch: false,
                     full,
@@ -285,8 +316,8 @@ impl Partition {
         // sending it is what makes memory.
         let closed_one = state.open.is_some();
         if let Some(open) = state.open.take() {
-            state.expected_len = open.payload_len();
-            state.closed.push_back(open.close());
+            let closed = state.close(open);
+            state.closed.push_back(closed);
         }
         let completed = self.open_batch(accumulator, state, record, permits, clock);
         let (delivery, full) = match completed {
@@ -299,6 +330,9 @@ impl Partition {
             }
         };
         let payload_len = state.open.as_ref().map_or(0, OpenBatch::payload_len);
+        if let Some(open) = &mut state.open {
+            open.set_slack(accumulator.slack(payload_len, 0));
+        }
         let urgency = if full || closed_one {
             Urgency::Ready
         } else {
@@ -353,9 +387,10 @@ impl Partition {
             ticket,
             reserved,
             chain,
+            Details::expecting(state.expected_count),
         );
-        let index = open.push(&encoded, size, record.timestamp_ms, spare);
-        let delivery = open.delivery(index, record);
+        let index = open.push(record, &encoded, size, spare);
+        let delivery = open.delivery(index);
         let full = accumulator.is_full(open.payload_len(), &self.ratio);
         state.open = Some(open);
         Ok((delivery, full))
@@ -408,8 +443,7 @@ impl Partition {
             return Some(batch);
         }
         let open = state.open.take()?;
-        state.expected_len = open.payload_len();
-        Some(open.close())
+        Some(state.close(open))
     }
 
     /// Takes the oldest batch if it was created at or before `deadline`.
@@ -468,6 +502,16 @@ impl Accumulator {
     fn has_room(&self, payload_len: usize, size: usize, ratio: &CompressionRatio) -> bool {
         self.batch_size() >= self.estimated_len(payload_len, ratio) + size
             && payload_len + size <= PAYLOAD_LEN_MAX
+    }
+
+    /// How many bytes may come before a batch is full, or has to be told of: none where that depends on an estimate.
+    fn slack(&self, payload_len: usize, untold: usize) -> usize {
+        if self.compresses() {
+            return 0;
+        }
+        let len = untold.max(BATCH_HEADER_SIZE + payload_len);
+        let until_full = self.batch_size().saturating_sub(len + 1);
+        until_full.min(PAYLOAD_LEN_MAX.saturating_sub(payload_len))
     }
 
     #[inline]

@@ -81,6 +81,12 @@ impl ChunkChain {
         self.last.as_ref().map_or(0, Chunk::room)
     }
 
+    /// Bytes that can be written one after the other before the chunk ends or the checksum is to catch up.
+    #[inline]
+    pub(crate) fn slack(&self) -> usize {
+        self.room().min((self.check_at - self.len).saturating_sub(1))
+    }
+
     /// The classes of the chunks that `bytes` more would need, given that the whole is not expected to grow beyond
     /// `expected` bytes. Each chunk is at most four times what stands, so that growth wastes little.
     pub(crate) fn classes_for(
@@ -126,6 +132,23 @@ impl ChunkChain {
         }
         self.len += len;
         Some(last.take(len))
+    }
+
+    /// Up to `limit` bytes behind what is written in the last chunk.
+    #[inline]
+    pub(crate) fn spare_mut(&mut self, limit: usize) -> &mut [u8] {
+        let spare = self.last.as_mut().map(Chunk::spare_mut).unwrap_or_default();
+        let len = limit.min(spare.len());
+        &mut spare[..len]
+    }
+
+    /// Counts `len` bytes that were written to [`ChunkChain::spare_mut`].
+    #[inline]
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.len += len;
+        if let Some(last) = &mut self.last {
+            last.advance(len);
+        }
     }
 
     /// The closed form. The chunks go back to the pool when the last holder of these slices is gone.

@@ -180,6 +180,28 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_in_one_go_is_the_same(
+        records in records(), timestamp_delta in prop_oneof![-3i64..300, -2_000_000i64..2_000_000, any::<i64>()],
+        offset_delta in prop_oneof![0i32..300, 0..i32::MAX], room in 0usize..100,
+    ) {
+        for record in &records {
+            let record = RecordRef {
+                timestamp_delta, offset_delta, key: record.key.as_deref(), value: record.value.as_deref(), headers: &[],
+            };
+            let mut expected = Vec::new();
+            record.write_to(record.encoded_size(), &mut expected);
+            let mut bytes = vec![0xa5; expected.len() + room];
+            match record.write_short(&mut bytes) {
+                Some(len) => prop_assert_eq!(&bytes[..len], &expected),
+                None => {
+                    let short = timestamp_delta.abs() < 1_000_000 && offset_delta < 1_000_000;
+                    prop_assert!(room < 25 || !short || expected.len() >= 1_000_000);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_identity_is_a_new_header_beside_the_same_payload(
         records in records(), codec in codecs(), producer_id: i64, producer_epoch: i16, base_sequence: i32,
     ) {

@@ -277,11 +277,20 @@ impl Handle {
     /// Keeps the transaction open while a record is appended in it.
     #[inline]
     fn enter(&self, transaction: Option<u64>) -> Result<Option<Entered<'_>>, Box<Refusal>> {
-        let refused = |error| Box::new(Refusal::Final(SendError::Transaction(error)));
-        match (&self.shared.transactions, transaction) {
-            (Some(transactions), Some(number)) => transactions.enter(number).map(Some).map_err(refused),
-            _ => Ok(None),
+        match transaction {
+            None => Ok(None),
+            Some(number) => self.enter_numbered(number),
         }
+    }
+
+    fn enter_numbered(&self, number: u64) -> Result<Option<Entered<'_>>, Box<Refusal>> {
+        let refused = |error| Box::new(Refusal::Final(SendError::Transaction(error)));
+        let entered = self
+            .shared
+            .transactions
+            .as_ref()
+            .map(|transactions| transactions.enter(number));
+        entered.transpose().map_err(refused)
     }
 
     /// The whole path of a record that need not wait. In one piece, and its refusals behind a pointer: a result that is
@@ -291,7 +300,7 @@ impl Handle {
         &self,
         topic: &Topic,
         record: &SendRecord<'_>,
-        mut permits: Option<&mut Reservation>,
+        permits: Option<&mut Reservation>,
         transaction: Option<u64>,
     ) -> Result<Delivery, Box<Refusal>> {
         let Some(layout) = topic.layout().filter(|_| topic.owner() == self.shared.id) else {
@@ -305,19 +314,44 @@ impl Handle {
             timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.shared.clock.wall_ms()),
         };
         let chosen = self.choose(topic, &layout, record)?;
+        let number = match chosen {
+            Some(number) => number as usize,
+            None => topic.lanes().sticky().current(&layout.view()) as usize,
+        };
+        // A choice is made among the partitions of this very layout, which has at least one.
+        let partition = &layout.partitions[number];
+        let entered = self.enter(transaction)?;
+        let appended = partition.append_within(&self.shared.accumulator, &encoded);
+        drop(entered);
+        if let Some(delivery) = appended {
+            return Ok(delivery);
+        }
+        self.append_attentively(topic, &layout, &encoded, permits, transaction, chosen)
+    }
+
+    /// The rest of the records' way: of those that open or fill a batch, need memory, or meet another thread.
+    #[inline(never)]
+    fn append_attentively(
+        &self,
+        topic: &Topic,
+        layout: &Layout,
+        encoded: &Record<'_>,
+        mut permits: Option<&mut Reservation>,
+        transaction: Option<u64>,
+        chosen: Option<u32>,
+    ) -> Result<Delivery, Box<Refusal>> {
         let sticky = topic.lanes().sticky();
         let mut number = match chosen {
-            Some(number) => number,
+            Some(number) => number as usize,
             None => sticky.current(&layout.view()) as usize,
         };
         let mut detours = 0;
         loop {
-            // A choice is made among the partitions of this very layout, which has at least one.
             let partition = &layout.partitions[number];
             let entered = self.enter(transaction)?;
             let appended = partition.append(
                 &self.shared.accumulator,
-                &encoded,
+                encoded,
                 permits.as_deref_mut(),
                 &*self.shared.clock,
             );
@@ -325,7 +359,7 @@ impl Handle {
             match appended {
                 Ok(appended) => {
                     if chosen.is_none() && (appended.bytes > 0 || appended.contended) {
-                        self.charge_sticky(topic, &layout, sticky, number, &appended);
+                        self.charge_sticky(topic, layout, sticky, number, &appended);
                     }
                     if appended.wake {
                         self.shared.wakeup.notify_soon();
@@ -420,11 +454,11 @@ impl Handle {
         topic: &Topic,
         layout: &Layout,
         record: &SendRecord<'_>,
-    ) -> Result<Option<usize>, Box<Refusal>> {
+    ) -> Result<Option<u32>, Box<Refusal>> {
         let count = layout.partitions.len();
         if let Some(partition) = record.partition {
             return match usize::try_from(partition) {
-                Ok(number) if number < count => Ok(Some(number)),
+                Ok(number) if number < count => Ok(Some(partition as u32)),
                 Ok(number) => Err(Box::new(Refusal::Metadata {
                     partitions: number + 1,
                 })),
@@ -447,7 +481,7 @@ impl Handle {
         {
             Choice::Sticky => Ok(None),
             Choice::Partition(partition) => match usize::try_from(partition) {
-                Ok(number) if number < count => Ok(Some(number)),
+                Ok(number) if number < count => Ok(Some(partition as u32)),
                 _ => Err(Box::new(Refusal::Final(SendError::BadPartitioner {
                     partition,
                     count,

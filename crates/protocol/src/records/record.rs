@@ -1,6 +1,6 @@
 //! One record on its way into a batch: its exact size, then its bytes.
 
-use super::varint::{WINDOW_SIZE, Window, size, zigzag, zigzag_len};
+use super::varint::{SHORT_MAX, SHORT_WINDOW, Short, WINDOW_SIZE, Window, size, zigzag, zigzag_len};
 use bytes::BytesMut;
 
 /// A record's header: a name and bytes, or a null value.
@@ -233,6 +233,49 @@ impl RecordRef<'_> {
         }
     }
 
+    /// Writes the record to the front of `bytes` in one go, if it is of the usual kind, and returns its size: without
+    /// headers, of less than a megabyte, with deltas of less than a million, and with a few bytes of room to spare. What is
+    /// behind it may be overwritten, also if nothing is returned.
+    ///
+    /// The same bytes as of [`write_to`](RecordRef::write_to), in half the time: nothing is computed twice.
+    #[inline]
+    pub fn write_short(&self, bytes: &mut [u8]) -> Option<usize> {
+        let timestamp_delta = zigzag(self.timestamp_delta);
+        let offset_delta = zigzag(i64::from(self.offset_delta));
+        let (key_len, value_len) = (self.key.map(<[u8]>::len), self.value.map(<[u8]>::len));
+        let parts_len = key_len.unwrap_or(0).checked_add(value_len.unwrap_or(0))?;
+        // No other number is larger than one of these, or than what they add up to.
+        let largest = timestamp_delta | offset_delta | zigzag_len(parts_len + SHORT_OVERHEAD);
+        if largest >= SHORT_MAX || !self.headers.is_empty() || bytes.len() < parts_len + SHORT_OVERHEAD {
+            return None;
+        }
+        let timestamp_delta = Short::varint(timestamp_delta);
+        let before_key = Short::varint(offset_delta).then(Short::varint(short_len(key_len)));
+        let before_value = Short::varint(short_len(value_len));
+        // The attributes and the number of headers are a byte each.
+        let body = 2 + timestamp_delta.len() + before_key.len() + before_value.len() + parts_len;
+        let start = Short::varint(zigzag_len(body))
+            .then(Short::byte(0))
+            .then(timestamp_delta);
+        let mut at = start.write_at(bytes, 0)?;
+        match self.key {
+            None => at = before_key.then(before_value).write_at(bytes, at)?,
+            Some(key) => {
+                at = before_key.write_at(bytes, at)?;
+                bytes.get_mut(at..)?.get_mut(..key.len())?.copy_from_slice(key);
+                at = before_value.write_at(bytes, at + key.len())?;
+            }
+        }
+        let value = self.value.unwrap_or_default();
+        bytes
+            .get_mut(at..)?
+            .get_mut(..value.len())?
+            .copy_from_slice(value);
+        at += value.len();
+        *bytes.get_mut(at)? = 0;
+        Some(at + 1)
+    }
+
     #[inline]
     fn write_start(&self, size: RecordSize, window: &mut Window<'_>) {
         window.varint(zigzag_len(size.body));
@@ -246,6 +289,16 @@ impl RecordRef<'_> {
     fn write_value_len(&self, window: &mut Window<'_>) {
         window.varint(self.value.map_or(zigzag(-1), |value| zigzag_len(value.len())));
     }
+}
+
+/// More than what [`RecordRef::write_short`] writes besides key and value: five numbers of up to three bytes, two bytes, and
+/// what the last window covers beyond its number.
+const SHORT_OVERHEAD: usize = 5 * 3 + 2 + SHORT_WINDOW;
+
+/// The length of a nullable field, as the zig-zag form that stands in front of it.
+#[inline]
+fn short_len(len: Option<usize>) -> u64 {
+    len.map_or(zigzag(-1), zigzag_len)
 }
 
 /// A nullable field: its length and its bytes.
@@ -297,6 +350,14 @@ mod tests {
             record.write_to(size, &mut sink);
             assert_eq!(sink.position(), size.total());
             assert_eq!(slice[..size.total()], vec);
+        }
+        let mut short = vec![0xff; size.total() + SHORT_OVERHEAD];
+        if let Some(len) = record.write_short(&mut short) {
+            assert_eq!((len, &short[..len]), (size.total(), &*vec));
+        } else {
+            assert!(
+                !record.headers.is_empty() || size.total() > 1 << 20 || record.timestamp_delta == i64::MIN
+            );
         }
         let mut exact = Vec::with_capacity(size.total());
         record.write_to(size, &mut exact);

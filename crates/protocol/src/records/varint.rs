@@ -70,6 +70,67 @@ impl<'a> Window<'a> {
     }
 }
 
+/// Up to three integers in a row in one register, first byte lowest: for those below [`SHORT_MAX`], which nearly all are.
+#[derive(Clone, Copy)]
+pub(super) struct Short {
+    bits: u64,
+    len: usize,
+}
+
+/// Above what three bytes hold.
+pub(super) const SHORT_MAX: u64 = 1 << 21;
+
+/// The bytes that [`Short`] writes, of which [`Short::len`] count.
+pub(super) const SHORT_WINDOW: usize = 8;
+
+impl Short {
+    /// One byte, as it is.
+    #[inline]
+    pub(super) const fn byte(byte: u8) -> Short {
+        Short {
+            bits: byte as u64,
+            len: 1,
+        }
+    }
+
+    /// `value`, which is below [`SHORT_MAX`] and already in zig-zag form.
+    #[inline]
+    pub(super) const fn varint(value: u64) -> Short {
+        debug_assert!(value < SHORT_MAX);
+        let (bits, len) = if value < 0x80 {
+            (value, 1)
+        } else if value < 0x4000 {
+            (value & 0x7f | 0x80 | value >> 7 << 8, 2)
+        } else {
+            (value & 0x7f | value << 1 & 0x7f00 | value >> 14 << 16 | 0x8080, 3)
+        };
+        Short { bits, len }
+    }
+
+    /// Both, one after the other: no more than eight bytes.
+    #[inline]
+    pub(super) const fn then(self, next: Short) -> Short {
+        debug_assert!(self.len + next.len <= SHORT_WINDOW);
+        Short {
+            bits: self.bits | next.bits << (8 * self.len),
+            len: self.len + next.len,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn len(self) -> usize {
+        self.len
+    }
+
+    /// Writes eight bytes at `at`, of which [`Short::len`] count; where the next one goes comes back.
+    #[inline]
+    pub(super) fn write_at(self, bytes: &mut [u8], at: usize) -> Option<usize> {
+        let window = bytes.get_mut(at..)?.first_chunk_mut::<SHORT_WINDOW>()?;
+        *window = self.bits.to_le_bytes();
+        Some(at + self.len)
+    }
+}
+
 /// Reads an integer of up to `bits` bits from the front of `bytes`: the value and the bytes it took, or nothing if the
 /// bytes end first, or it is longer than `bits` bits take.
 #[inline]
@@ -127,6 +188,43 @@ mod tests {
         check(i64::from(i32::MIN), &[255, 255, 255, 255, 15]);
         check(i64::MAX, &[254, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
         check(i64::MIN, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+    }
+
+    #[test]
+    fn short_integers_are_those_of_the_loop() {
+        let lengths = [
+            0,
+            1,
+            0x7f,
+            0x80,
+            0x81,
+            0x3fff,
+            0x4000,
+            0x4001,
+            0x12_3456,
+            SHORT_MAX - 1,
+        ];
+        for (first, second) in lengths.iter().flat_map(|&one| lengths.map(|other| (one, other))) {
+            let mut expected = [0; WINDOW_SIZE];
+            let mut window = Window::new(&mut expected);
+            window.varint(first);
+            window.byte(7);
+            window.varint(second);
+            let len = window.len();
+            let short = Short::varint(first)
+                .then(Short::byte(7))
+                .then(Short::varint(second));
+            let mut bytes = [0xff; 12];
+            assert_eq!(short.write_at(&mut bytes, 1), Some(1 + len));
+            assert_eq!(
+                (bytes[0], &bytes[1..=len]),
+                (0xff, &expected[..len]),
+                "{first} {second}"
+            );
+            assert_eq!(short.len(), len);
+            assert_eq!(short.write_at(&mut bytes, 5), None, "eight bytes are written");
+            assert_eq!(short.write_at(&mut bytes, 13), None);
+        }
     }
 
     #[test]
