@@ -49,6 +49,7 @@ mod payload;
 mod plan;
 mod queue;
 mod scenario;
+mod topics;
 mod trace;
 mod transactions;
 mod user;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod net;
+mod recreation;
 mod trouble;
 
 pub(crate) use admin::TRANSACTIONAL_ID;
@@ -122,6 +123,8 @@ pub(crate) struct World {
     names_work: bool,
     /// The next EndTxn, or its answer, takes so long.
     hold_end: Option<(bool, Duration)>,
+    /// A topic is to be made anew between two batches.
+    ambush: Option<recreation::Ambush>,
     /// The logs of topics that were deleted.
     buried: Logs,
     healed: bool,
@@ -211,6 +214,7 @@ impl World {
                 .collect(),
             names_work: true,
             hold_end: None,
+            ambush: None,
             buried: Logs::new(),
             healed: false,
             driver_due: true,
@@ -364,8 +368,8 @@ impl World {
             Event::Heal => self.heal(),
             Event::Twin(attempt) => self.twin(attempt),
             Event::Grow => self.grow(),
-            Event::Delete(attempt) => self.delete(attempt)?,
-            Event::Create(topic) => self.create(topic)?,
+            Event::Delete(attempt) => self.delete(attempt),
+            Event::Create(topic) => self.create(topic),
             Event::Last => {}
             event => self.handle_net(event),
         }
