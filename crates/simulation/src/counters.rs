@@ -50,6 +50,7 @@ counters! {
     late_ends_2: "EndTxn that came after the next begin, protocol 2",
     late_ends_open: "EndTxn that came while the next was open at the coordinator",
     coordinator_refusals: "requests that were refused because a coordinator was not there",
+    held: "transactions held back until the markers of the one before are written",
     transactional_splits: "parts of split batches of transactions",
     offsets_sent: "groups' offsets sent with a transaction",
     twins: "twins of a transactional producer",

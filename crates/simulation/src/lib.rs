@@ -43,6 +43,7 @@ mod desk;
 mod executor;
 mod ledger;
 mod link;
+mod markers;
 mod numbering;
 mod oracle;
 mod payload;

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::counters::Counters;
 use crate::desk::GRACE;
 use crate::ledger::{Ledger, State};
+use crate::markers::Markers;
 use crate::numbering::{Content, Numbering};
 use crate::payload::Payload;
 use crate::scenario::{Promise, Scenario};
@@ -99,6 +100,7 @@ pub(crate) struct Wire {
     transactional: bool,
     /// Requests about transactions in flight.
     calls: BTreeMap<u64, Call>,
+    markers: Markers,
     excused: bool,
     decompressor: Decompressor,
 }
@@ -121,6 +123,7 @@ impl Wire {
             },
             transactional: scenario.transactional,
             calls: BTreeMap::new(),
+            markers: Markers::default(),
             excused: false,
             decompressor: Decompressor::new(),
         }
@@ -147,6 +150,7 @@ impl Wire {
         self.by_node.clear();
         self.throttled.clear();
         self.calls.clear();
+        self.markers = Markers::default();
         self.topics.restart();
         self.excused = false;
     }
@@ -203,6 +207,9 @@ impl Wire {
             ));
         }
         let call = Call::read(request);
+        if call.is_some() || request.api_key == ApiKey::PRODUCE.0 {
+            self.markers.sent(now, request.id, call, counters);
+        }
         if let Some(call) = call {
             if call.ends() && !self.outstanding.is_empty() {
                 return Err("a transaction is ended while a batch is on its way".to_owned());
@@ -381,6 +388,7 @@ impl Wire {
             self.excused |= call.excuses(&end);
             call.count(&end, counters);
         }
+        self.markers.ended(now, id, &end);
         self.topics.ended(id, &end);
         let Some(request) = self.outstanding.remove(&id) else {
             return Ok(());
