@@ -27,6 +27,7 @@ pub(crate) const MUTANTS: &[&str] = &[
     "split reorders",
     // Order and identity.
     "a new epoch does not begin at 0",
+    "batches for a topic that was deleted are overtaken",
     "expiry forgets the gap in the numbering",
     "five in flight before the first ack",
     "more than five in flight",

@@ -5,9 +5,11 @@ use crate::call::Call;
 use crate::counters::Counters;
 use crate::desk::GRACE;
 use crate::ledger::{Ledger, State};
+use crate::markers::Markers;
 use crate::numbering::{Content, Numbering};
 use crate::payload::Payload;
 use crate::scenario::{Promise, Scenario};
+use crate::topics::Topics;
 use crate::trace::Trace;
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -19,13 +21,13 @@ use ottla_protocol::wire::{Reader, Uuid};
 use ottla_protocol::{ApiKey, ErrorCode, Message};
 use ottla_sender::Request;
 use ottla_time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many batches of a partition may be in flight: what a broker remembers of a producer.
 const IN_FLIGHT_MAX: usize = 5;
 /// From this version on Produce names topics by their ids.
-const PRODUCE_BY_ID: i16 = 13;
+pub(crate) const PRODUCE_BY_ID: i16 = 13;
 /// A batch that is sent more often than this in a second is sent in a loop: backoffs begin at 10 ms, and leaders move
 /// some times in a second at most.
 const ATTEMPTS_PER_SECOND_MAX: u32 = 40;
@@ -48,6 +50,8 @@ pub(crate) enum End<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Flying {
     lane: (u8, i32),
+    /// Zero if its request names the topic.
+    topic_id: Uuid,
     identity: (i64, i16),
     base: i32,
     count: i32,
@@ -60,6 +64,9 @@ struct Outstanding {
     due: Time,
     version: i16,
     batches: Vec<Flying>,
+    /// Whether another batch for the same topic was acked while this was in flight, when the producer knew already that the
+    /// topic was made anew.
+    is_left_behind: bool,
 }
 
 /// A partition's numberings.
@@ -81,9 +88,7 @@ pub(crate) struct Wire {
     idempotent: bool,
     max_in_flight: usize,
     max_request_size: usize,
-    topic_names: Vec<String>,
-    /// The ids of each topic, one after the other.
-    topic_ids: Vec<Vec<Uuid>>,
+    topics: Topics,
     lanes: BTreeMap<(u8, i32), Lane>,
     outstanding: BTreeMap<u64, Outstanding>,
     /// Produce requests in flight, by node.
@@ -95,6 +100,7 @@ pub(crate) struct Wire {
     transactional: bool,
     /// Requests about transactions in flight.
     calls: BTreeMap<u64, Call>,
+    markers: Markers,
     excused: bool,
     decompressor: Decompressor,
 }
@@ -105,8 +111,7 @@ impl Wire {
             idempotent: scenario.promise == Promise::ExactlyOnce,
             max_in_flight: scenario.sender.max_in_flight,
             max_request_size: scenario.sender.max_request_size,
-            topic_names: scenario.topics.iter().map(|(name, _)| name.clone()).collect(),
-            topic_ids,
+            topics: Topics::new(scenario, topic_ids),
             lanes: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             by_node: BTreeMap::new(),
@@ -118,6 +123,7 @@ impl Wire {
             },
             transactional: scenario.transactional,
             calls: BTreeMap::new(),
+            markers: Markers::default(),
             excused: false,
             decompressor: Decompressor::new(),
         }
@@ -144,6 +150,8 @@ impl Wire {
         self.by_node.clear();
         self.throttled.clear();
         self.calls.clear();
+        self.markers = Markers::default();
+        self.topics.restart();
         self.excused = false;
     }
 
@@ -155,9 +163,19 @@ impl Wire {
         })
     }
 
+    /// A topic that is there, if batches of one of its partitions stand in line for this broker, named by its id.
+    pub(crate) fn pipelined_by_id(&self, node: i32) -> Option<usize> {
+        let mut seen = BTreeSet::new();
+        let to_node = self.outstanding.values().filter(|request| request.node == node);
+        let mut batches = to_node.flat_map(|request| &request.batches);
+        let second = batches
+            .find(|batch| self.topics.is_current(batch.lane.0, batch.topic_id) && !seen.insert(batch.lane));
+        second.map(|batch| usize::from(batch.lane.0))
+    }
+
     /// The topic was created anew.
     pub(crate) fn recreated(&mut self, topic: usize, id: Uuid) {
-        self.topic_ids[topic].push(id);
+        self.topics.recreated(topic, id);
     }
 
     /// What has to hold at any moment.
@@ -188,12 +206,17 @@ impl Wire {
                 "a request to broker {node}, which wants none before {until}"
             ));
         }
-        if let Some(call) = Call::read(request) {
+        let call = Call::read(request);
+        if call.is_some() || request.api_key == ApiKey::PRODUCE.0 {
+            self.markers.sent(now, request.id, call, counters);
+        }
+        if let Some(call) = call {
             if call.ends() && !self.outstanding.is_empty() {
                 return Err("a transaction is ended while a batch is on its way".to_owned());
             }
             self.calls.insert(request.id, call);
         }
+        self.topics.sent(request);
         if request.api_key != ApiKey::PRODUCE.0 {
             return Ok(());
         }
@@ -202,14 +225,17 @@ impl Wire {
             .map_err(|error| format!("a Produce request that nobody can read: {error}"))?;
         let mut batches = Vec::new();
         for topic in decoded.topic_data {
-            let index = self.topic_index(&topic.name, topic.topic_id)?;
+            let index = self.topics.index(&topic.name, topic.topic_id)?;
             for partition in topic.partition_data {
                 let lane = (index, partition.index);
                 if batches.iter().any(|other: &Flying| other.lane == lane) {
                     return Err(format!("two batches of {lane:?} in one request"));
                 }
                 let bytes = partition.records.unwrap_or_default();
-                batches.push(self.batch(now, lane, bytes, ledger, counters, trace)?);
+                let mut batch = self.batch(now, lane, bytes, ledger, counters, trace)?;
+                batch.topic_id = topic.topic_id;
+                self.check_topic(&batch)?;
+                batches.push(batch);
             }
         }
         if batches.len() > 1 && body.len() > self.max_request_size + 100 * batches.len() {
@@ -236,18 +262,27 @@ impl Wire {
                 },
                 version,
                 batches,
+                is_left_behind: false,
             },
         );
         Ok(())
     }
 
-    fn topic_index(&self, name: &str, id: Uuid) -> Result<u8, String> {
-        let by_name = self.topic_names.iter().position(|known| known == name);
-        let by_id = || self.topic_ids.iter().position(|known| known.contains(&id));
-        let index = by_name.or_else(by_id);
-        index
-            .map(|index| index as u8)
-            .ok_or_else(|| format!("a request for topic {name:?} {id}"))
+    /// Nothing goes to a topic that was made anew while anything of the partition is under way to the one before: its broker
+    /// takes whatever comes first for the beginning, and would refuse the other batch for ever.
+    fn check_topic(&self, batch: &Flying) -> Result<(), String> {
+        let in_flight = self.outstanding.values().flat_map(|request| &request.batches);
+        let mut of_lane = in_flight.filter(|other| other.lane == batch.lane);
+        let differs = |other: &&Flying| {
+            ![batch.topic_id, other.topic_id].contains(&Uuid::ZERO) && other.topic_id != batch.topic_id
+        };
+        match of_lane.find(differs) {
+            Some(other) => Err(format!(
+                "{:?} sequence {}: sent to the topic that was made anew, while sequence {} is on its way to the one before",
+                batch.lane, batch.base, other.base
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Reads one batch that goes out.
@@ -294,6 +329,7 @@ impl Wire {
         );
         let flying = Flying {
             lane: place,
+            topic_id: Uuid::ZERO,
             identity,
             base: header.base_sequence,
             count: header.record_count,
@@ -352,6 +388,8 @@ impl Wire {
             self.excused |= call.excuses(&end);
             call.count(&end, counters);
         }
+        self.markers.ended(now, id, &end);
+        self.topics.ended(id, &end);
         let Some(request) = self.outstanding.remove(&id) else {
             return Ok(());
         };
@@ -430,7 +468,7 @@ impl Wire {
         }
         let mut told = Vec::new();
         for topic in answer.responses {
-            let Ok(index) = self.topic_index(&topic.name, topic.topic_id) else {
+            let Ok(index) = self.topics.index(&topic.name, topic.topic_id) else {
                 continue;
             };
             told.extend(
@@ -455,12 +493,34 @@ impl Wire {
                             batch.lane, batch.identity, batch.base, answer.error_code
                         ),
                     );
+                    self.note_outlived(request, batch, answer, counters);
                     self.answered_batch(batch, answer, counters)?;
                 }
                 None => self.unknown(batch, true),
             }
         }
         Ok(())
+    }
+
+    /// Counts a batch that is refused because its topic was deleted, if another one of the partition was acked meanwhile, when
+    /// the producer knew of the next topic already: what goes to that one between the two answers overtakes the batch.
+    fn note_outlived(
+        &mut self,
+        request: &Outstanding,
+        batch: &Flying,
+        answer: &PartitionProduceResponse,
+        counters: &mut Counters,
+    ) {
+        match ErrorCode::from(answer.error_code) {
+            ErrorCode::UNKNOWN_TOPIC_ID if request.is_left_behind => counters.outlived += 1,
+            ErrorCode::NONE if self.topics.is_outlived(batch.lane.0, batch.topic_id) => {
+                for other in self.outstanding.values_mut() {
+                    let same = |other: &Flying| (other.lane, other.topic_id) == (batch.lane, batch.topic_id);
+                    other.is_left_behind |= other.batches.iter().any(same);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn answered_batch(

@@ -1,31 +1,33 @@
 //! One seed: the producer, its users, the brokers, the network between them, and the time that passes for all.
 
 mod admin;
+mod agenda;
+mod end;
+mod logs;
 mod net;
+mod recreation;
 mod trouble;
+mod upkeep;
 
 pub(crate) use admin::TRANSACTIONAL_ID;
 
 use crate::client::{Around, Client};
 use crate::counters::Counters;
 use crate::crowd::Crowd;
-use crate::desk::{Desk, GRACE};
+use crate::desk::Desk;
 use crate::executor::{WakeList, Woken};
 use crate::link::{Link, Weather};
-use crate::oracle::{self, Logs};
-use crate::payload::Payload;
-use crate::plan::{self, Trouble};
+use crate::oracle::Logs;
+use crate::plan::Trouble;
 use crate::queue::Queue;
-use crate::scenario::{FAULTS_MIN, Promise, RECORDS_MIN, Scenario};
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{ledger::State, transactions, user};
 use fastrand::Rng;
-use ottla_broker::{Cluster, EventKind, Isolation};
+use ottla_broker::{Cluster, EventKind};
 use ottla_partitioning::DefaultPartitioner;
-use ottla_protocol::compression::{Compression, Decompressor};
 use ottla_sender::{SealJob, Sealed, Sender};
-use ottla_time::{Clock, ManualClock, Time, mutants};
+use ottla_time::{Clock, ManualClock, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -122,6 +124,8 @@ pub(crate) struct World {
     names_work: bool,
     /// The next EndTxn, or its answer, takes so long.
     hold_end: Option<(bool, Duration)>,
+    /// A topic is to be made anew between two batches.
+    ambush: Option<recreation::Ambush>,
     /// The logs of topics that were deleted.
     buried: Logs,
     healed: bool,
@@ -211,6 +215,7 @@ impl World {
                 .collect(),
             names_work: true,
             hold_end: None,
+            ambush: None,
             buried: Logs::new(),
             healed: false,
             driver_due: true,
@@ -227,78 +232,6 @@ impl World {
         };
         world.plan(&mut random);
         Ok(world)
-    }
-
-    /// Puts in what is known beforehand: bursts, flushes, faults, and the end.
-    fn plan(&mut self, random: &mut Rng) {
-        let scenario = &self.scenario;
-        let until = match scenario.closes_early {
-            true => Time::ZERO + scenario.trouble.mul_f64(0.5 + random.f64() / 2.0),
-            false => Time::ZERO + scenario.trouble,
-        };
-        if !scenario.transactional {
-            for burst in user::bursts(scenario, until, random) {
-                self.crowd.spawn(user::send_burst(Rc::clone(&self.desk), burst));
-            }
-        }
-        for _ in 0..random.usize(1..=5) {
-            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
-            let patience = (random.u32(..100) < 20).then(|| Duration::from_millis(random.u64(1..200)));
-            self.crowd.spawn(user::flush(Rc::clone(&self.desk), at, patience));
-        }
-        for (at, trouble) in plan::draw(scenario, until, random) {
-            self.queue.push(at, Event::Strike(trouble));
-        }
-        let healed = Time::ZERO + scenario.trouble;
-        self.queue.push(healed, Event::Heal);
-        self.queue.push(END_AT_LEAST, Event::Last);
-        if scenario.transactional && random.u32(..100) < 15 {
-            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
-            self.queue.push(at, Event::Twin(0));
-        }
-        for _ in 0..scenario.growths {
-            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
-            self.queue.push(at, Event::Grow);
-        }
-        for _ in 0..scenario.recreations {
-            let at = Time::ZERO + scenario.trouble.mul_f64(random.f64());
-            self.queue.push(at, Event::Delete(0));
-        }
-        if scenario.closes_early {
-            let timeout = if random.bool() {
-                Duration::from_millis(random.u64(0..6_000))
-            } else {
-                Duration::from_micros(random.u64(0..20_000))
-            };
-            self.desk.counters.borrow_mut().closes_in_trouble += 1;
-            if scenario.transactional {
-                let never = Time::ZERO + scenario.trouble;
-                self.crowd
-                    .spawn(transactions::conduct(Rc::clone(&self.desk), never));
-            }
-            self.crowd
-                .spawn(user::close(Rc::clone(&self.desk), until, timeout, true));
-            return;
-        }
-        // The first probes find out what changed meanwhile; the second have to be acked.
-        let settled = healed + scenario.sender.delivery_timeout + GRACE + scenario.sender.max_block;
-        let again = settled + scenario.sender.delivery_timeout + GRACE;
-        self.crowd.spawn(user::flush(Rc::clone(&self.desk), again, None));
-        if scenario.transactional {
-            self.crowd
-                .spawn(transactions::conduct(Rc::clone(&self.desk), settled));
-        } else {
-            self.crowd
-                .spawn(user::probe(Rc::clone(&self.desk), settled, false));
-            self.crowd.spawn(user::probe(Rc::clone(&self.desk), again, true));
-        }
-        let end = (again + scenario.sender.delivery_timeout * 3 + GRACE).max(END_AT_LEAST);
-        self.crowd.spawn(user::close(
-            Rc::clone(&self.desk),
-            end,
-            Duration::from_secs(1),
-            false,
-        ));
     }
 
     fn live(&mut self) -> Result<(), String> {
@@ -364,8 +297,8 @@ impl World {
             Event::Heal => self.heal(),
             Event::Twin(attempt) => self.twin(attempt),
             Event::Grow => self.grow(),
-            Event::Delete(attempt) => self.delete(attempt)?,
-            Event::Create(topic) => self.create(topic)?,
+            Event::Delete(attempt) => self.delete(attempt),
+            Event::Create(topic) => self.create(topic),
             Event::Last => {}
             event => self.handle_net(event),
         }
@@ -478,17 +411,6 @@ impl World {
         Ok(())
     }
 
-    /// Nobody ends a producer but a twin, and what [`crate::call::Call`] knows.
-    fn check_cause_of_end(&self) -> Result<(), String> {
-        let fenced = self.twin_of == Some(self.desk.generation.get());
-        // Before Kafka 2.5 nothing can follow a gap.
-        let old = self.scenario.cluster.pose == ottla_broker::Pose::V2_1;
-        if fenced || old || self.twin_unsure || self.wire.excuses_the_end() {
-            return Ok(());
-        }
-        Err("the transactional producer is at its end, and nobody fenced it".to_owned())
-    }
-
     fn start_sealing(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
             let delay = self.random.u64(..self.scenario.seal_delay_max.as_nanos() as u64);
@@ -512,216 +434,6 @@ impl World {
             self.broker_timer = at;
             self.queue.push(at.max(self.now), Event::BrokerTimer);
         }
-    }
-
-    /// What has to hold at any moment, and costs little to look at.
-    fn check(&mut self) -> Result<(), String> {
-        self.desk.check_overtaken();
-        if let Some(broken) = self.desk.broken.borrow_mut().take() {
-            return Err(broken);
-        }
-        let mut ledger = self.desk.ledger.borrow_mut();
-        let patience = self.desk.delivery_timeout + GRACE;
-        if let Some(number) = ledger.overdue(self.now, patience) {
-            return Err(format!(
-                "record {number} is not resolved, a second after delivery.timeout.ms"
-            ));
-        }
-        let used = self.desk.handle().memory_used();
-        let limit = self.scenario.accumulator.buffer_memory;
-        let plain = self.scenario.accumulator.compression == Compression::None;
-        let split = self.desk.counters.borrow().too_large > 0;
-        // The compressed form of a batch, and the parts of one that is split, are charged even if nothing is free.
-        let most = if plain && !split { limit } else { limit + limit / 4 };
-        if used > most {
-            return Err(format!("{used} bytes are in use, of {limit}"));
-        }
-        if plain && used < ledger.unresolved_bytes {
-            let held = ledger.unresolved_bytes;
-            return Err(format!(
-                "{used} bytes are in use, and {held} bytes of records are not resolved"
-            ));
-        }
-        let at_rest = ledger.unresolved == 0
-            && ledger.unwatched == 0
-            && self.desk.waiting.get() == 0
-            && self.sealing == 0
-            && self.wire.is_quiet();
-        if at_rest && used > 0 {
-            return Err(format!("{used} bytes are in use, and there is no record"));
-        }
-        if self.desk.waiting_for_memory.get() > 0
-            && ledger.unresolved == 0
-            && ledger.unwatched == 0
-            && self.sealing == 0
-            && self.wire.is_quiet()
-        {
-            return Err("a send waits for memory, and no record has any".to_owned());
-        }
-        let open = self.by_connection.values().map(|&link| &self.links[link]);
-        let in_writers: usize = open.flat_map(|link| &link.backlog).map(unaccounted).sum();
-        if used < in_writers {
-            return Err(format!("{used} bytes are in use, and writers hold {in_writers}"));
-        }
-        // Who has finished waits for nothing.
-        if self.finished_at.is_some() {
-            return Ok(());
-        }
-        self.wire.check(self.now)
-    }
-
-    /// What a seed has at least, whatever happens in it. A planted bug is not found by this: that it makes a seed small is
-    /// no harm that a user could see.
-    fn check_floors(&self) -> Result<(), String> {
-        if mutants::is_any_planted() {
-            return Ok(());
-        }
-        let counters = self.desk.counters.borrow();
-        let enough = counters.records >= RECORDS_MIN
-            && counters.faults >= FAULTS_MIN as u64
-            && self.now >= END_AT_LEAST;
-        if enough {
-            return Ok(());
-        }
-        Err(format!(
-            "the seed is too small: {} records and {} faults in {}",
-            counters.records, counters.faults, self.now
-        ))
-    }
-
-    fn check_end(&mut self) -> Result<(), String> {
-        let used = self.desk.handle().memory_used() + self.desk.memory_left_behind();
-        if used > 0 {
-            return Err(format!("{used} bytes are in use at the end"));
-        }
-        let ledger = self.desk.ledger.borrow();
-        for (number, entry) in ledger.entries.iter().enumerate() {
-            let Some(delivery) = &entry.delivery else { continue };
-            let same = match (delivery.outcome(), &entry.state) {
-                (Some(Ok(metadata)), State::Acked { offset }) => metadata.offset() == *offset,
-                (Some(Err(failure)), State::Failed { persistence }) => failure.persistence == *persistence,
-                (None, _) => return Err(format!("record {number} is not resolved after the close")),
-                (Some(_), State::Queued) => {
-                    return Err(format!("record {number} was resolved, and nobody was woken"));
-                }
-                _ => false,
-            };
-            if !same {
-                return Err(format!("record {number} has two outcomes"));
-            }
-        }
-        drop(ledger);
-        let logs = self.read_logs()?;
-        let committed = self.read_committed()?;
-        let ledger = self.desk.ledger.borrow();
-        oracle::check(&ledger.entries, &logs, self.scenario.promise)?;
-        if self.scenario.transactional {
-            self.check_transactions(&ledger.entries, &committed)?;
-        }
-        self.check_probes(&ledger.entries)?;
-        self.check_floors()
-    }
-
-    /// The numbers of the records that a reader of committed records sees.
-    fn read_committed(&mut self) -> Result<BTreeSet<u32>, String> {
-        let mut seen = BTreeSet::new();
-        if !self.scenario.transactional {
-            return Ok(seen);
-        }
-        for (name, partitions) in &self.scenario.topics {
-            for partition in 0..*partitions {
-                let records = self.cluster.records(name, partition, Isolation::ReadCommitted);
-                for record in records.map_err(|error| error.to_string())? {
-                    if let Some(number) = Payload::number_of(record.value.as_deref())
-                        && !seen.insert(number)
-                    {
-                        return Err(format!("record {number} is committed twice"));
-                    }
-                }
-            }
-        }
-        Ok(seen)
-    }
-
-    fn check_transactions(
-        &self,
-        entries: &[crate::ledger::Entry],
-        committed: &BTreeSet<u32>,
-    ) -> Result<(), String> {
-        let transactions = self.desk.transactions.borrow();
-        // Before Kafka 3.6 a broker takes a batch that comes after the end of its transaction for one of the next
-        // (KAFKA-14402); nothing that a producer does helps.
-        let may_mix = self.scenario.cluster.pose < ottla_broker::Pose::V3_9;
-        transactions::check(entries, &transactions, committed, may_mix)?;
-        let topic = &self.scenario.topics[0].0;
-        let offset = self.cluster.committed_offset(transactions::GROUP, topic, 0);
-        transactions::check_offset(&transactions, offset)?;
-        if let Some(fenced) = self.twin_since
-            && !self.twin_unsure
-        {
-            transactions::check_fenced(entries, &transactions, fenced)?;
-        }
-        if self.desk.ended_by_itself.get() {
-            self.check_cause_of_end()?;
-        }
-        if !self.scenario.closes_early && !self.desk.last_committed.get() {
-            return Err("no transaction was committed when all was well again".to_owned());
-        }
-        Ok(())
-    }
-
-    /// After trouble everything works again.
-    fn check_probes(&self, entries: &[crate::ledger::Entry]) -> Result<(), String> {
-        if self.scenario.closes_early || self.scenario.promise == Promise::Nothing {
-            return Ok(());
-        }
-        let probes = self.desk.probes.borrow();
-        let mut probes = probes.iter().map(|&number| &entries[number as usize]);
-        match probes.find(|entry| !matches!(entry.state, State::Acked { .. })) {
-            Some(entry) => {
-                let (number, state) = (entry.payload.number, &entry.state);
-                Err(format!(
-                    "record {number} was sent when all was well again, and not acked: {state:?}"
-                ))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn read_logs(&self) -> Result<Logs, String> {
-        let mut logs = self.buried.clone();
-        for topic in 0..self.scenario.topics.len() {
-            self.read_topic(topic, &mut logs)?;
-        }
-        Ok(logs)
-    }
-
-    /// Adds what is in the logs of a topic.
-    fn read_topic(&self, topic: usize, logs: &mut Logs) -> Result<(), String> {
-        let ledger = self.desk.ledger.borrow();
-        let mut decompressor = Decompressor::new();
-        let (name, partitions) = &self.scenario.topics[topic];
-        for partition in 0..*partitions {
-            let mut log = Vec::new();
-            let batches = self
-                .cluster
-                .batches(name, partition)
-                .map_err(|error| error.to_string())?;
-            for batch in batches {
-                let batch = batch.batch;
-                if batch.header().attributes.is_control() {
-                    continue;
-                }
-                let base = batch.header().base_offset;
-                let read = batch.visit_records(&mut decompressor, 64 << 20, |record| {
-                    let offset = base + i64::from(record.offset_delta);
-                    log.push(oracle::read(&ledger.entries, offset, record));
-                });
-                read.map_err(|error| format!("a batch in the log that nobody can read: {error}"))?;
-            }
-            logs.entry((topic as u8, partition)).or_default().push(log);
-        }
-        Ok(())
     }
 
     /// Counts what the cluster did since the last call.
@@ -757,11 +469,3 @@ impl World {
         }
     }
 }
-
-/// What a writer holds of a batch's memory, if the piece is of a batch: what stands between batches is shorter.
-fn unaccounted(piece: &bytes::Bytes) -> usize {
-    piece.len().saturating_sub(HEAD_LEN_MAX)
-}
-
-/// The headers of a frame and of a batch, with what a request says before its first batch, in bytes.
-const HEAD_LEN_MAX: usize = 512;

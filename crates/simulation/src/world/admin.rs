@@ -7,7 +7,7 @@ use ottla_protocol::messages::{CreatePartitionsRequest, InitProducerIdRequest};
 use ottla_protocol::wire::Writer;
 use ottla_protocol::{ApiKey, Message};
 use ottla_sender::TransactionState;
-use ottla_time::{Clock, Time};
+use ottla_time::Clock;
 use std::time::Duration;
 
 /// The transactional id of the simulated producer.
@@ -16,11 +16,6 @@ pub(crate) const TRANSACTIONAL_ID: &str = "simulated";
 const TWIN_EVERY: Duration = Duration::from_millis(40);
 /// So many times at most.
 const TWIN_ATTEMPTS_MAX: u32 = 200;
-/// How often is looked for a request in flight, when a topic is to be deleted, and how many times.
-const DELETE_EVERY: Duration = Duration::from_micros(700);
-const DELETE_ATTEMPTS_MAX: u32 = 4_000;
-/// A topic is away no longer than this.
-const AWAY_MAX: Duration = Duration::from_millis(600);
 /// The length, the correlation id and the throttle time stand before the error code of InitProducerId 1.
 const ERROR_CODE_AT: usize = 12;
 
@@ -95,55 +90,6 @@ impl World {
         let frame = frame(ApiKey::CREATE_PARTITIONS, 1, &request);
         self.cluster
             .handle_frame(connection, frame, self.now, self.clock.wall_ms());
-    }
-
-    /// Deletes a topic under a Produce request that names it by its id; if there is none, a little later.
-    pub(super) fn delete(&mut self, attempt: u32) -> Result<(), String> {
-        let latest = Time::ZERO + self.scenario.trouble.saturating_sub(2 * AWAY_MAX);
-        if self.finished_at.is_some() || self.now >= latest || attempt > DELETE_ATTEMPTS_MAX {
-            return Ok(());
-        }
-        if attempt == 0 && self.random.u32(..100) < 70 {
-            // Where nothing arrives, what is sent now waits, while other brokers tell of the new topic.
-            let broker = self.random.usize(..self.weather.len());
-            let until = self.now + Duration::from_millis(self.random.u64(500..2_500));
-            self.weather[broker].stalled.0 = self.weather[broker].stalled.0.max(until);
-            let soon = Duration::from_millis(self.random.u64(20..400));
-            self.queue.push(self.now + soon, Event::Delete(1));
-            return Ok(());
-        }
-        let flies = |&topic: &usize| {
-            self.cluster.topic_id(&self.scenario.topics[topic].0).is_some() && self.wire.flies_by_id(topic)
-        };
-        let Some(topic) = (0..self.scenario.topics.len()).find(flies) else {
-            self.queue
-                .push(self.now + DELETE_EVERY, Event::Delete(attempt + 1));
-            return Ok(());
-        };
-        let mut buried = std::mem::take(&mut self.buried);
-        self.read_topic(topic, &mut buried)?;
-        self.buried = buried;
-        self.cluster.delete_topic(&self.scenario.topics[topic].0);
-        self.desk.counters.borrow_mut().topics_recreated += 1;
-        let away = Duration::from_micros(self.random.u64(..AWAY_MAX.as_micros() as u64));
-        let away = if self.random.bool() { away } else { Duration::ZERO };
-        self.queue.push(self.now + away, Event::Create(topic));
-        Ok(())
-    }
-
-    pub(super) fn create(&mut self, topic: usize) -> Result<(), String> {
-        let spec = self.scenario.cluster.topics[topic].clone();
-        let id = self
-            .cluster
-            .create_topic(&spec)
-            .map_err(|error| error.to_string())?;
-        self.wire.recreated(topic, id);
-        if self.random.bool() {
-            // Who loses a connection asks for metadata, and hears of the new topic.
-            let broker = self.random.i32(1..=crate::scenario::BROKERS);
-            self.cluster.close_connections(Some(broker));
-        }
-        Ok(())
     }
 
     /// Notes which topics have more partitions now: the broker that was asked may have been slow.

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// API key, version and correlation id of a request.
-fn head(frame: &[u8]) -> Option<(ApiKey, i16, i32)> {
+pub(super) fn head(frame: &[u8]) -> Option<(ApiKey, i16, i32)> {
     let key = i16::from_be_bytes(frame.get(..2)?.try_into().ok()?);
     let version = i16::from_be_bytes(frame.get(2..4)?.try_into().ok()?);
     let correlation = i32::from_be_bytes(frame.get(4..8)?.try_into().ok()?);
@@ -285,6 +285,7 @@ impl World {
             self.desk.counters.borrow_mut().late_arrivals += 1;
         }
         self.count_late_end(index, &frame);
+        self.spring_ambush(index, &frame);
         self.cluster
             .handle_frame(id, frame, self.now, self.clock.wall_ms());
     }
