@@ -13,7 +13,7 @@ fn a_single_record_is_sent_at_linger_and_not_before() {
     let mut world = World::with_topic(1, |_, _| {});
     let delivery = world.send_to(0, "one");
     world.turn();
-    let due = world.sender.next_timeout().expect("the linger");
+    let due = world.sender.poll_timeout().expect("the linger");
     assert_eq!(due, world.now() + LINGER);
     world.advance(LINGER - Duration::from_nanos(1));
     assert!(world.requests.is_empty());
@@ -630,7 +630,7 @@ fn an_idle_sender_sleeps() {
     let mut world = World::with_topic(3, |_, _| {});
     let from = world.now();
     assert!(world.run_until(from + Duration::from_secs(299)) < 5);
-    assert!(world.sender.next_timeout().expect("metadata grows old") > from + Duration::from_secs(200));
+    assert!(world.sender.poll_timeout().expect("metadata grows old") > from + Duration::from_secs(200));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_missing_topic_is_asked_for_at_a_bounded_rate_until_the_deadline() {
             asked += 1;
             world.answer_metadata_with(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, &[], 0);
         }
-        let next = world.sender.next_timeout().expect("the deadline at least");
+        let next = world.sender.poll_timeout().expect("the deadline at least");
         world.clock.advance_to(next.min(until));
         world.turn();
     }
