@@ -79,9 +79,9 @@ enum Command {
     Test,
     /// Write transactions into real brokers that die, with a client that is killed, and check what readers see.
     Transactions(transactions::Arguments),
-    /// Measure what the size of batches does to the bytes over the wire, and draw the manual's plot of it.
+    /// Measure what batch.size and linger.ms do, and draw the manual's plots of it.
     #[cfg(feature = "messages")]
-    Tuning,
+    Tuning(tuning::Arguments),
 }
 
 impl Command {
@@ -109,7 +109,7 @@ impl Command {
             Self::Test => test::run(),
             Self::Transactions(arguments) => transactions::run(&arguments),
             #[cfg(feature = "messages")]
-            Self::Tuning => tuning::run(),
+            Self::Tuning(arguments) => tuning::run(&arguments),
         }
     }
 }
