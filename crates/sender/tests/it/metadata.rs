@@ -230,6 +230,20 @@ fn asked_topics(world: &World) -> Vec<String> {
 }
 
 #[test]
+fn a_topic_is_asked_for_until_it_was_idle_for_long_enough() {
+    let mut world = World::with_topic(2, |config, _| {
+        config.linger = Duration::ZERO;
+        config.metadata_max_idle = Duration::from_secs(11 * 60);
+    });
+    // metadata.max.age.ms is five minutes.
+    for expected in [&[TOPIC][..], &[TOPIC], &[]] {
+        world.until_request();
+        assert_eq!(asked_topics(&world), expected);
+        world.answer_metadata(&[1, 2]);
+    }
+}
+
+#[test]
 fn a_topic_that_is_not_used_is_no_longer_asked_for() {
     let mut world = World::with_topic(2, |config, _| {
         config.linger = Duration::ZERO;
