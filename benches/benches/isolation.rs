@@ -54,7 +54,7 @@ fn main() {
 }
 
 fn run(stuck: bool) -> Run {
-    let spec = TopicSpec::new(TOPIC, 6).with_replication_factor(1);
+    let spec = TopicSpec::new(TOPIC, 6).replication_factor(1);
     let builder = TestCluster::builder().brokers(3).topic_spec(spec);
     let cluster = builder.start_blocking().expect("loopback has free ports");
     let leader = |partition: i32| {

@@ -59,11 +59,11 @@ struct World {
 
 fn operations(input: &mut Unstructured<'_>) -> Result<()> {
     let compression = *input.choose(&[Compression::None, Compression::Lz4, Compression::Snappy])?;
-    let accumulator = Accumulator::new(AccumulatorConfig {
-        batch_size: usize::from(u16::arbitrary(input)? % 2_000),
-        buffer_memory: input.int_in_range(4_000..=200_000)?,
-        compression,
-    });
+    let mut config = AccumulatorConfig::default();
+    config.batch_size = usize::from(u16::arbitrary(input)? % 2_000);
+    config.buffer_memory = input.int_in_range(4_000..=200_000)?;
+    config.compression = compression;
+    let accumulator = Accumulator::new(config);
     let topic = accumulator.topic("t".into());
     let mut world = World {
         partitions: (0..PARTITIONS)

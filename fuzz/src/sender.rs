@@ -63,26 +63,23 @@ fn events(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let codec = Codec::new(*input.choose(&[Compression::None, Compression::Lz4])?);
     let in_flight_max = input.int_in_range(1..=5)?;
-    let config = SenderConfig {
-        bootstrap: vec![Address {
-            host: "bootstrap".into(),
-            port: 1,
-        }],
-        acks,
-        idempotent,
-        codec,
-        linger: Duration::from_millis(u64::from(u8::arbitrary(input)?)),
-        retries: *input.choose(&[0, 1, 3, u32::MAX])?,
-        delivery_timeout: DELIVERY_TIMEOUT,
-        request_timeout: Duration::from_secs(5),
-        max_in_flight: in_flight_max,
-        ..SenderConfig::default()
-    };
-    let accumulator = AccumulatorConfig {
-        batch_size: usize::from(u8::arbitrary(input)?) * 4,
-        buffer_memory: 100_000,
-        compression: codec.compression(),
-    };
+    let mut config = SenderConfig::default();
+    config.bootstrap = vec![Address {
+        host: "bootstrap".into(),
+        port: 1,
+    }];
+    config.acks = acks;
+    config.idempotent = idempotent;
+    config.codec = codec;
+    config.linger = Duration::from_millis(u64::from(u8::arbitrary(input)?));
+    config.retries = *input.choose(&[0, 1, 3, u32::MAX])?;
+    config.delivery_timeout = DELIVERY_TIMEOUT;
+    config.request_timeout = Duration::from_secs(5);
+    config.max_in_flight = in_flight_max;
+    let mut accumulator = AccumulatorConfig::default();
+    accumulator.batch_size = usize::from(u8::arbitrary(input)?) * 4;
+    accumulator.buffer_memory = 100_000;
+    accumulator.compression = codec.compression();
     let clock = Arc::new(ManualClock::new(1_700_000_000_000));
     let (sender, handle) = Sender::new(
         config,
@@ -290,7 +287,7 @@ impl World {
     fn run_until(&mut self, until: Time) {
         let mut turns = 0;
         while !self.finished
-            && let Some(at) = self.sender.next_timeout().filter(|&at| at <= until)
+            && let Some(at) = self.sender.poll_timeout().filter(|&at| at <= until)
         {
             turns += 1;
             assert!(turns < TURNS_MAX, "the sender is woken without end at {at}");

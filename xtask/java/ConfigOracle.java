@@ -11,10 +11,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.config.ConfigDef;
@@ -24,7 +27,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /**
  * What Java makes of configurations: the oracle of the tests in crates/producer/src/config.
  *
- * Modes: {@code definitions} prints the producer's keys; the others answer each line of standard input with one line:
+ * Modes: {@code definitions} prints the producer's keys, {@code strangers} those of other clients; the others answer each line of standard input with one line:
  * {@code properties} reads a file in hexadecimal, {@code values} a key, a tab and a value in hexadecimal,
  * {@code variables} a client.id in hexadecimal whose variables the environment has, and {@code producers} keys and
  * values as {@code key=value} separated by tabs.
@@ -35,6 +38,8 @@ public final class ConfigOracle {
     public static void main(String[] arguments) throws Exception {
         if (arguments[0].equals("definitions")) {
             definitions();
+        } else if (arguments[0].equals("strangers")) {
+            strangers();
         } else {
             BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
             // Many at once: opening and closing a producer is mostly waiting for its thread.
@@ -64,6 +69,17 @@ public final class ConfigOracle {
             String preset = key.hasDefault() ? show(key.defaultValue) : "required";
             OUT.printf("%s\t%s\t%s\t%s%n", key.name, key.type, preset, key.importance);
         }
+    }
+
+    /** The keys of the other clients that the producer does not have, without Kafka's internal ones. */
+    private static void strangers() {
+        TreeSet<String> consumer = new TreeSet<>(ConsumerConfig.configNames());
+        consumer.removeAll(ProducerConfig.configNames());
+        TreeSet<String> admin = new TreeSet<>(AdminClientConfig.configNames());
+        admin.removeAll(ProducerConfig.configNames());
+        admin.removeAll(consumer);
+        consumer.stream().filter(key -> !key.startsWith("internal.")).forEach(key -> OUT.println("consumer\t" + key));
+        admin.forEach(key -> OUT.println("admin\t" + key));
     }
 
     /** The entries in UTF-16, each as key=value, by key; or the word error. */

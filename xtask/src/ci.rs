@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     ("deny", deny),
     ("clippy", clippy),
     ("doc", doc),
+    ("api", || xtask(&["api", "--check"])),
     ("features", features),
     ("crates alone", crates_alone),
     ("package", package),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod acceptance;
+mod api;
 mod bench;
 mod ci;
 mod codegen;
@@ -41,6 +42,8 @@ mod tuning;
 enum Command {
     /// Send lines through the program into a real Kafka, and compare what Java and kcat read back.
     Acceptance(acceptance::Arguments),
+    /// Write what each library offers to others into `docs/api`, or say what the lists there miss.
+    Api(api::Arguments),
     /// Measure how fast Ottla is, by itself or beside other clients.
     Bench(bench::Arguments),
     /// Run all checks that a change has to pass, and say what each took.
@@ -76,9 +79,9 @@ enum Command {
     Test,
     /// Write transactions into real brokers that die, with a client that is killed, and check what readers see.
     Transactions(transactions::Arguments),
-    /// Measure what the size of batches does to the bytes over the wire, and draw the manual's plot of it.
+    /// Measure what batch.size and linger.ms do, and draw the manual's plots of it.
     #[cfg(feature = "messages")]
-    Tuning,
+    Tuning(tuning::Arguments),
 }
 
 impl Command {
@@ -86,6 +89,7 @@ impl Command {
         interrupt::end_on_signals()?;
         match self {
             Self::Acceptance(arguments) => acceptance::run(&arguments),
+            Self::Api(arguments) => api::run(&arguments),
             Self::Bench(arguments) => bench::run(&arguments),
             Self::Ci(arguments) => ci::run(&arguments),
             Self::Codegen(arguments) => codegen::run(&arguments),
@@ -105,12 +109,15 @@ impl Command {
             Self::Test => test::run(),
             Self::Transactions(arguments) => transactions::run(&arguments),
             #[cfg(feature = "messages")]
-            Self::Tuning => tuning::run(),
+            Self::Tuning(arguments) => tuning::run(&arguments),
         }
     }
 }
 
 fn main() -> ExitCode {
+    if api::is_rustdoc() {
+        return api::rustdoc();
+    }
     match Command::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<project::Reported>() => ExitCode::FAILURE,

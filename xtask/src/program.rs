@@ -38,6 +38,14 @@ impl Program {
         command
     }
 
+    /// `ottla perf` into `topic`, for options to be added.
+    #[cfg(feature = "messages")]
+    pub(crate) fn perf(&self, bootstrap: &str, topic: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["perf", "-b", bootstrap, "-t", topic]);
+        command
+    }
+
     /// `ottla produce` into `topic`, for options and files to be added.
     pub(crate) fn produce(&self, bootstrap: &str, topic: &str) -> Command {
         let mut command = Command::new(&self.path);

@@ -95,18 +95,14 @@ struct Core {
 
 impl Core {
     fn new(batch_size: usize) -> Result<Core> {
-        let config = SenderConfig {
-            bootstrap: vec![Address {
-                host: "broker".into(),
-                port: 9092,
-            }],
-            max_request_size: 8 << 20,
-            ..SenderConfig::default()
-        };
-        let accumulator = AccumulatorConfig {
-            batch_size,
-            ..AccumulatorConfig::default()
-        };
+        let mut config = SenderConfig::default();
+        config.bootstrap = vec![Address {
+            host: "broker".into(),
+            port: 9092,
+        }];
+        config.max_request_size = 8 << 20;
+        let mut accumulator = AccumulatorConfig::default();
+        accumulator.batch_size = batch_size;
         let clock = Arc::new(ManualClock::new(WALL_MS));
         let partitioner = Box::new(DefaultPartitioner::new());
         let (sender, handle) = Sender::new(config, accumulator, partitioner, clock.clone(), 7);

@@ -132,7 +132,7 @@ impl<'a> Work<'a> {
             }
         }
         self.producer.flush().await;
-        failed + deliveries.wait().await.failed
+        failed + deliveries.take_all().await.failed
     }
 
     async fn send_awaited(self, count: u64) -> u64 {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The settings that an append needs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AccumulatorConfig {
     /// `batch.size`: the bytes at which a batch is full. 0 behaves as 1: each record gets a batch of its own.
     pub batch_size: usize,

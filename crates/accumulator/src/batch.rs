@@ -383,6 +383,7 @@ fn encode_failure(error: &CompressError) -> DeliveryFailure {
 
 /// One of the two parts of a batch that was split.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SplitPart {
     /// How many records it holds.
     pub record_count: u32,

@@ -56,6 +56,7 @@ pub enum FailureKind {
 
 /// A delivery that failed: why, and what holds about the record.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DeliveryFailure {
     /// Why.
     pub kind: FailureKind,
@@ -73,6 +74,12 @@ impl DeliveryFailure {
             persistence,
             detail: None,
         }
+    }
+
+    /// The same about a record of which something else is known.
+    pub fn with_persistence(mut self, persistence: Persistence) -> DeliveryFailure {
+        self.persistence = persistence;
+        self
     }
 
     /// The same with something to tell.
@@ -511,6 +518,8 @@ impl Delivery {
 
 /// What became of several records.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+#[must_use = "it says how many records failed"]
 pub struct Tally {
     /// How many were acknowledged.
     pub acknowledged: u64,

@@ -135,13 +135,13 @@ impl TopicSpec {
     }
 
     /// The same topic with another configuration.
-    pub fn with_config(mut self, config: TopicConfig) -> TopicSpec {
+    pub fn config(mut self, config: TopicConfig) -> TopicSpec {
         self.config = config;
         self
     }
 
     /// The same topic on `factor` brokers.
-    pub fn with_replication_factor(mut self, factor: i16) -> TopicSpec {
+    pub fn replication_factor(mut self, factor: i16) -> TopicSpec {
         self.replication_factor = Some(factor);
         self
     }

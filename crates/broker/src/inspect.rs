@@ -10,6 +10,18 @@ use ottla_protocol::ApiKey;
 use ottla_protocol::records::{Record, RecordBatch};
 use ottla_protocol::wire::Uuid;
 
+/// What a coordinator knows of a transactional id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransactionState {
+    /// As Kafka calls it: `Empty`, `Ongoing`, `PrepareCommit`, `CompleteAbort` and so on.
+    pub state: &'static str,
+    /// The producer that the id belongs to.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i16,
+}
+
 /// Where a partition stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -177,14 +189,14 @@ impl Cluster {
         self.log_bytes
     }
 
-    /// The state of a transactional id, as Kafka calls it, with its producer's id and epoch.
-    pub fn transaction(&self, id: &str) -> Option<(&'static str, i64, i16)> {
+    /// What stands of a transactional id.
+    pub fn transaction(&self, id: &str) -> Option<TransactionState> {
         let transaction = self.transactions.find(id)?;
-        Some((
-            transaction.state.name(),
-            transaction.producer_id,
-            transaction.epoch,
-        ))
+        Some(TransactionState {
+            state: transaction.state.name(),
+            producer_id: transaction.producer_id,
+            producer_epoch: transaction.epoch,
+        })
     }
 
     /// The broker that coordinates a transactional id or group; `None` if every broker is down.

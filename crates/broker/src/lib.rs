@@ -161,7 +161,7 @@ pub use control::{TopicError, Unknown};
 pub use event::{Event, EventKind};
 pub use fault::{Fault, FaultAction};
 pub use frame::FrameDecoder;
-pub use inspect::{Isolation, LogBatch, PartitionState};
+pub use inspect::{Isolation, LogBatch, PartitionState, TransactionState};
 pub use output::{ConnectionId, Output, Refused};
 pub use sasl::{SaslMechanism, SaslOptions};
 #[cfg(feature = "tcp")]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// Whose metrics they are, and over which time they are taken.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MetricsConfig {
     /// The tag `client-id`.
     pub client_id: String,

@@ -173,6 +173,6 @@ pub use event::NetworkEvent;
 pub use network::Network;
 pub use node::NodeState;
 pub use request::OutgoingRequest;
-pub use segments::Segments;
+pub use segments::{IntoPieces, Segments};
 pub use tls_failure::TlsFailure;
 pub use versions::{ApiRange, BrokerVersions, FinalizedFeature};

@@ -85,12 +85,36 @@ impl Extend<Bytes> for Segments {
 
 impl IntoIterator for Segments {
     type Item = Bytes;
-    type IntoIter = smallvec::IntoIter<[Bytes; INLINE]>;
+    type IntoIter = IntoPieces;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.pieces.into_iter()
+    fn into_iter(self) -> IntoPieces {
+        IntoPieces(self.pieces.into_iter())
     }
 }
+
+/// The pieces of [`Segments`] one by one, in order.
+pub struct IntoPieces(smallvec::IntoIter<[Bytes; INLINE]>);
+
+impl fmt::Debug for IntoPieces {
+    /// How many are left: as for [`Segments`], the bytes stay secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pieces", self.len())
+    }
+}
+
+impl Iterator for IntoPieces {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for IntoPieces {}
 
 #[cfg(test)]
 mod tests {

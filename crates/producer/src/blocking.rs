@@ -15,7 +15,7 @@
 //! # }
 //! ```
 
-use crate::{Error, Record, TopicRef};
+use crate::{DeliveryHandler, Error, Record, Topic, TopicRef, Uuid};
 use ottla_sender::{GroupMetadata, GroupOffset, PartitionInfo, RecordMetadata};
 use std::borrow::Borrow;
 use std::pin::{Pin, pin};
@@ -36,7 +36,8 @@ impl Producer {
         Producer(producer)
     }
 
-    /// The asynchronous one: for what needs no waiting.
+    /// The asynchronous one: for what needs no waiting, as `try_send`, `topic` and `metrics`, and for a
+    /// [`TypedProducer`](crate::TypedProducer), whose sends [`wait`] waits for.
     pub fn inner(&self) -> &crate::Producer {
         &self.0
     }
@@ -61,6 +62,26 @@ impl Producer {
         records: impl IntoIterator<Item = R>,
     ) -> Vec<Result<RecordMetadata, Error>> {
         wait(self.0.send_all(records))
+    }
+
+    /// Queues a record and has its outcome told to a handler that many share, see [`send_to`](crate::Producer::send_to).
+    pub fn send_to(
+        &self,
+        record: &Record<'_>,
+        handler: Arc<dyn DeliveryHandler>,
+        number: u64,
+    ) -> Result<(), Error> {
+        wait(self.0.send_to(record, handler, number))
+    }
+
+    /// How many partitions a topic has, see [`partition_count`](crate::Producer::partition_count).
+    pub fn partition_count(&self, topic: &Topic) -> Result<usize, Error> {
+        wait(self.0.partition_count(topic))
+    }
+
+    /// The id by which brokers know this client, see [`client_instance_id`](crate::Producer::client_instance_id).
+    pub fn client_instance_id(&self, timeout: Duration) -> Result<Uuid, Error> {
+        wait(self.0.client_instance_id(timeout))
     }
 
     /// The partitions of a topic, see [`partitions_for`](crate::Producer::partitions_for).
@@ -123,6 +144,21 @@ impl Transaction {
     /// Queues a record in this transaction, see [`send`](crate::Transaction::send).
     pub fn send(&self, record: &Record<'_>) -> Result<crate::Delivery, Error> {
         wait(self.0.send(record))
+    }
+
+    /// Queues a record in this transaction if that needs no waiting, see [`try_send`](crate::Transaction::try_send).
+    pub fn try_send(&self, record: &Record<'_>) -> Result<crate::Delivery, Error> {
+        self.0.try_send(record)
+    }
+
+    /// Queues a record in this transaction and has its outcome told to `callback`, see
+    /// [`send_with`](crate::Transaction::send_with).
+    pub fn send_with(
+        &self,
+        record: &Record<'_>,
+        callback: impl FnOnce(Result<RecordMetadata, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        wait(self.0.send_with(record, callback))
     }
 
     /// Commits a group's offsets with this transaction, see [`send_offsets`](crate::Transaction::send_offsets).

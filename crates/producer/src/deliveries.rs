@@ -27,7 +27,7 @@ use std::task::{Context, Poll};
 ///     }
 /// }
 /// producer.flush().await;
-/// deliveries.wait().await.into_result()?;
+/// deliveries.take_all().await.into_result()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -96,7 +96,7 @@ impl Deliveries {
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped: the next call counts what this one had seen.
-    pub async fn wait(&mut self) -> Tally {
+    pub async fn take_all(&mut self) -> Tally {
         poll_fn(|cx| self.poll_all(cx)).await
     }
 

@@ -85,6 +85,7 @@ impl Delivery {
 /// What became of several records.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[must_use = "it says how many records failed"]
 pub struct Tally {
     /// How many were acknowledged.
     pub acknowledged: u64,

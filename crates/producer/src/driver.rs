@@ -193,7 +193,7 @@ impl Driver {
         for _ in 0..TURNS_PER_POLL {
             let now = this.clock.now();
             let happened = this.gather(cx, now);
-            let timeout = this.sender.next_timeout();
+            let timeout = this.sender.poll_timeout();
             if !happened && timeout.is_none_or(|at| at > now) {
                 let held_until = this.sender.may_hold(now);
                 if held_until.is_some() {

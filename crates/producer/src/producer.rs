@@ -98,7 +98,7 @@ impl Producer {
             // Boxed, so that the future of a send that nobody looks at is small.
             return Box::pin(self.send_observed(record, None)).await;
         }
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let handle = &self.inner.handle;
         let found;
@@ -124,7 +124,7 @@ impl Producer {
         if self.inner.observers.are_there() {
             return self.try_send_observed(record, None);
         }
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => self.inner.handle.try_send(&topic.0, &send),
@@ -663,59 +663,59 @@ fn network_config(config: &Config, client_id: &str) -> NetworkConfig {
 }
 
 fn metrics_config(config: &Config, client_id: &str, start_time_ms: i64) -> MetricsConfig {
-    MetricsConfig {
-        client_id: client_id.to_owned(),
-        window: config.metrics_window(),
-        samples: config.metrics_samples(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        start_time_ms,
-    }
+    let mut metrics = MetricsConfig::default();
+    metrics.client_id = client_id.to_owned();
+    metrics.window = config.metrics_window();
+    metrics.samples = config.metrics_samples();
+    metrics.version = env!("CARGO_PKG_VERSION").to_owned();
+    metrics.start_time_ms = start_time_ms;
+    metrics
 }
 
 fn accumulator_config(config: &Config) -> AccumulatorConfig {
-    AccumulatorConfig {
-        batch_size: config.batch_size(),
-        buffer_memory: usize::try_from(config.buffer_memory()).unwrap_or(usize::MAX),
-        compression: config.codec().compression(),
-    }
+    let mut accumulator = AccumulatorConfig::default();
+    accumulator.batch_size = config.batch_size();
+    accumulator.buffer_memory = usize::try_from(config.buffer_memory()).unwrap_or(usize::MAX);
+    accumulator.compression = config.codec().compression();
+    accumulator
 }
 
 fn sender_config(config: &Config, metrics: Arc<Metrics>) -> SenderConfig {
     let bootstrap = config.bootstrap_servers().iter();
-    SenderConfig {
-        bootstrap: bootstrap
-            .map(|server| Address {
-                host: server.host().to_owned(),
-                port: server.port(),
-            })
-            .collect(),
-        acks: match config.acks() {
-            config::Acks::None => Acks::None,
-            config::Acks::Leader => Acks::Leader,
-            config::Acks::All => Acks::All,
-        },
-        idempotent: config.enable_idempotence(),
-        linger: config.linger(),
-        retries: config.retries(),
-        retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
-        delivery_timeout: config.delivery_timeout(),
-        request_timeout: config.request_timeout(),
-        max_block: config.max_block(),
-        max_request_size: config.max_request_size(),
-        max_in_flight: config.max_in_flight(),
-        metadata_max_age: config.metadata_max_age(),
-        metadata_max_idle: config.metadata_max_idle(),
-        rebootstrap_trigger: config.metadata_rebootstrap_trigger(),
-        adaptive_partitioning: config.partitioner_adaptive(),
-        availability_timeout: config.partitioner_availability_timeout().unwrap_or_default(),
-        transactions: config.transactional_id().map(|id| TransactionConfig {
-            transactional_id: id.to_owned(),
-            transaction_timeout: config.transaction_timeout(),
-            retry_backoff: (config.retry_backoff(), config.retry_backoff_max()),
-        }),
-        telemetry: config.enable_metrics_push(),
-        metrics,
-        codec: config.codec(),
-        first_sequence: 0,
-    }
+    let mut sender = SenderConfig::default();
+    sender.bootstrap = bootstrap
+        .map(|server| Address {
+            host: server.host().to_owned(),
+            port: server.port(),
+        })
+        .collect();
+    sender.acks = match config.acks() {
+        config::Acks::None => Acks::None,
+        config::Acks::Leader => Acks::Leader,
+        config::Acks::All => Acks::All,
+    };
+    sender.idempotent = config.enable_idempotence();
+    sender.linger = config.linger();
+    sender.retries = config.retries();
+    sender.retry_backoff = (config.retry_backoff(), config.retry_backoff_max());
+    sender.delivery_timeout = config.delivery_timeout();
+    sender.request_timeout = config.request_timeout();
+    sender.max_block = config.max_block();
+    sender.max_request_size = config.max_request_size();
+    sender.max_in_flight = config.max_in_flight();
+    sender.metadata_max_age = config.metadata_max_age();
+    sender.metadata_max_idle = config.metadata_max_idle();
+    sender.rebootstrap_trigger = config.metadata_rebootstrap_trigger();
+    sender.adaptive_partitioning = config.partitioner_adaptive();
+    sender.availability_timeout = config.partitioner_availability_timeout().unwrap_or_default();
+    sender.transactions = config.transactional_id().map(|id| {
+        let mut transactions = TransactionConfig::new(id);
+        transactions.transaction_timeout = config.transaction_timeout();
+        transactions.retry_backoff = sender.retry_backoff;
+        transactions
+    });
+    sender.telemetry = config.enable_metrics_push();
+    sender.metrics = metrics;
+    sender.codec = config.codec();
+    sender
 }

@@ -253,7 +253,7 @@ impl<'a> Record<'a> {
     /// About how much memory its parts take.
     pub(crate) fn bytes(&self) -> usize {
         let parts = [self.key_bytes(), self.value_bytes()];
-        let headers = self.headers();
+        let headers = self.wire_headers();
         let headers = headers
             .iter()
             .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
@@ -261,7 +261,7 @@ impl<'a> Record<'a> {
     }
 
     /// All headers, in their order: names and values, which may be null.
-    pub fn all_headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
         type Mixed<'a> = (Cow<'a, str>, Option<Part<'a>>);
         let (borrowed, mixed): (&[Header<'_>], &[Mixed<'_>]) = match &self.headers {
             Headers::Borrowed(headers) => (headers, &[]),
@@ -290,7 +290,7 @@ impl<'a> Record<'a> {
 
     /// The headers in the form in which they are sent.
     #[inline]
-    pub(crate) fn headers(&self) -> Cow<'_, [Header<'_>]> {
+    pub(crate) fn wire_headers(&self) -> Cow<'_, [Header<'_>]> {
         match &self.headers {
             Headers::Borrowed(headers) => Cow::Borrowed(headers),
             Headers::Mixed(headers) => headers
@@ -339,15 +339,15 @@ mod tests {
             .timestamp_ms(5)
             .partition(3);
         let owned: Record<'static> = borrowed.clone().into_owned();
-        let headers = borrowed.headers();
+        let headers = borrowed.wire_headers();
         let expected = borrowed.as_send(&headers);
         for record in [&mixed, &owned, &owned.clone().into_owned()] {
-            let headers = record.headers();
+            let headers = record.wire_headers();
             assert_eq!(format!("{:?}", record.as_send(&headers)), format!("{expected:?}"));
             assert_eq!(record.topic_name(), "t");
         }
         let pairs = |record: &Record<'_>| {
-            let headers = record.all_headers();
+            let headers = record.headers();
             headers
                 .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
                 .collect::<Vec<_>>()
@@ -363,7 +363,7 @@ mod tests {
         let later = mixed.header("c", Some(b"2"));
         assert_eq!(
             later
-                .headers()
+                .wire_headers()
                 .iter()
                 .map(|header| header.key)
                 .collect::<String>(),

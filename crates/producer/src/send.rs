@@ -115,7 +115,7 @@ impl Producer {
     ) -> Result<i32, Error> {
         let callbacks = self.callbacks();
         callbacks.start()?;
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let topic = self.topic_of(record);
         let mut attempt = self.handle().attempt(&topic, &send, transaction)?;
@@ -149,7 +149,7 @@ impl Producer {
         callback: Callback,
     ) -> Result<i32, Error> {
         self.callbacks().start()?;
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let topic = self.topic_of(record);
         let mut attempt = self.handle().attempt(&topic, &send, transaction)?;

@@ -129,7 +129,7 @@ impl Transaction {
             return Box::pin(self.producer.send_observed(record, Some(self.number))).await;
         }
         let handle = self.producer.handle();
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => handle.send_in_transaction(self.number, &topic.0, &send).await,
@@ -147,7 +147,7 @@ impl Transaction {
             return self.producer.try_send_observed(record, Some(self.number));
         }
         let handle = self.producer.handle();
-        let headers = record.headers();
+        let headers = record.wire_headers();
         let send = record.as_send(&headers);
         let delivery = match record.topic_ref() {
             TopicRef::Handle(topic) => handle.try_send_in_transaction(self.number, &topic.0, &send),

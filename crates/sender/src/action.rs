@@ -47,6 +47,7 @@ pub enum Action {
 
 /// A request without frame and header: those are the connection's.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// The sender's name for it.
     pub id: u64,

@@ -38,6 +38,7 @@ impl Acks {
 
 /// The settings that the sender and its [`Handle`](crate::Handle) need. Names and defaults are Java's.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SenderConfig {
     /// `bootstrap.servers`: where the cluster is looked for.
     pub bootstrap: Vec<Address>,

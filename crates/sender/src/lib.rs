@@ -3,7 +3,7 @@
 //!
 //! # How it is driven
 //! A driver owns the [`Sender`], feeds it what happens (`handle_*`), lets it take a [`turn`](Sender::turn), carries out
-//! its [`Action`]s, and waits until the [`Wakeup`] or [`Sender::next_timeout`] calls. Time comes in as a parameter;
+//! its [`Action`]s, and waits until the [`Wakeup`] or [`Sender::poll_timeout`] calls. Time comes in as a parameter;
 //! nothing here reads a clock, opens a socket or needs a runtime. One turn costs what is due in it, not what exists.
 //!
 //! ```text
@@ -23,8 +23,8 @@
 //! use std::sync::Arc;
 //!
 //! let clock = Arc::new(ManualClock::new(1_700_000_000_000));
-//! let bootstrap = vec![Address { host: "broker".into(), port: 9092 }];
-//! let config = SenderConfig { bootstrap, ..SenderConfig::default() };
+//! let mut config = SenderConfig::default();
+//! config.bootstrap = vec![Address { host: "broker".into(), port: 9092 }];
 //! let partitioner = Box::new(DefaultPartitioner::new());
 //! let (mut sender, handle) = Sender::new(config, AccumulatorConfig::default(), partitioner, clock.clone(), 7);
 //!

@@ -225,7 +225,7 @@ impl Sender {
     }
 
     /// When the next turn is due, if nothing happens before.
-    pub fn next_timeout(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         if self.finished {
             return None;
         }
@@ -573,15 +573,11 @@ impl Sender {
             state.pending.pop_front();
         }
         if state.queued.oldest.is_some_and(is_old) {
-            let failure = DeliveryFailure::new(FailureKind::Timeout, Persistence::NotPersisted);
+            let mut failure = DeliveryFailure::new(FailureKind::Timeout, Persistence::NotPersisted);
             let leader = state.leader.and_then(|leader| self.nodes.get(&leader));
-            let cause = leader.map_or(Some("the partition has no leader".into()), |leader| {
+            failure.detail = leader.map_or(Some("the partition has no leader".into()), |leader| {
                 leader.error.clone()
             });
-            let failure = DeliveryFailure {
-                detail: cause,
-                ..failure
-            };
             while let Some(batch) = state.queue.take_created_by(deadline) {
                 batch.fail(failure.clone());
             }
@@ -644,11 +640,9 @@ fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 
 /// The failure of a batch whose time is over.
 fn expired(pending: &Pending, persistence: Persistence) -> DeliveryFailure {
-    let detail = pending.last_error.clone();
-    DeliveryFailure {
-        detail,
-        ..DeliveryFailure::new(FailureKind::Timeout, persistence)
-    }
+    let mut failure = DeliveryFailure::new(FailureKind::Timeout, persistence);
+    failure.detail = pending.last_error.clone();
+    failure
 }
 
 impl Drop for Sender {

@@ -111,8 +111,8 @@ impl Locked<'_> {
     }
 
     /// When a request is due, if that is a question of time.
-    pub(crate) fn next_timeout(&self) -> Option<Time> {
-        self.manager().next_timeout()
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.manager().poll_timeout()
     }
 
     fn inner_mut(&mut self) -> &mut Inner {

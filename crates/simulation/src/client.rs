@@ -56,8 +56,8 @@ impl Client {
     }
 
     /// When the client has to run although nothing happens.
-    pub(crate) fn next_timeout(&self, crowd: &Crowd) -> Option<Time> {
-        let sender = crowd.while_at_work(|| self.sender.as_ref().and_then(Sender::next_timeout));
+    pub(crate) fn poll_timeout(&self, crowd: &Crowd) -> Option<Time> {
+        let sender = crowd.while_at_work(|| self.sender.as_ref().and_then(Sender::poll_timeout));
         sender
             .into_iter()
             .chain(self.network.poll_timeout())
@@ -93,7 +93,7 @@ impl Client {
             handle(&mut sender, event, now, around)?;
             reason = true;
         }
-        reason |= crowd.while_at_work(|| sender.next_timeout().is_some_and(|at| at <= now));
+        reason |= crowd.while_at_work(|| sender.poll_timeout().is_some_and(|at| at <= now));
         if !reason {
             self.sender = Some(sender);
             return Ok(false);

@@ -137,11 +137,16 @@ impl Scenario {
             .collect();
         let transactional = promise == Promise::ExactlyOnce && chance(random, 20);
         let mut sender = sender(promise, compression, value_len_max, random);
-        sender.transactions = transactional.then(|| TransactionConfig {
-            transactional_id: crate::world::TRANSACTIONAL_ID.to_owned(),
-            transaction_timeout: millis(random, 2_000, 30_000),
-            retry_backoff: sender.retry_backoff,
+        sender.transactions = transactional.then(|| {
+            let mut transactions = TransactionConfig::new(crate::world::TRANSACTIONAL_ID);
+            transactions.transaction_timeout = millis(random, 2_000, 30_000);
+            transactions.retry_backoff = sender.retry_backoff;
+            transactions
         });
+        let mut accumulator = AccumulatorConfig::default();
+        accumulator.batch_size = batch_size;
+        accumulator.buffer_memory = buffer_memory;
+        accumulator.compression = compression;
         let mut cluster = cluster(seed, &topics, random);
         if transactional && cluster.pose < Pose::V3_9 {
             // A batch that comes late under the id before hangs there for ever (KAFKA-14402), and hides what is behind it;
@@ -160,12 +165,7 @@ impl Scenario {
             promise,
             transactional,
             sender,
-            accumulator: AccumulatorConfig {
-                batch_size,
-                buffer_memory,
-                compression,
-                ..AccumulatorConfig::default()
-            },
+            accumulator,
             network: network(random),
             cluster,
             topics,
@@ -216,36 +216,36 @@ fn sender(
     });
     let request_timeout = millis(random, 200, 3_000);
     let backoff = random.u64(10..=100);
-    SenderConfig {
-        bootstrap: bootstrap.collect(),
-        acks,
-        idempotent: promise == Promise::ExactlyOnce,
-        linger: millis(random, 0, 60),
-        retries: if chance(random, 12) {
-            random.u32(0..=4)
-        } else {
-            i32::MAX as u32
-        },
-        retry_backoff: (Duration::from_millis(backoff), millis(random, backoff, 1_000)),
-        delivery_timeout: request_timeout + millis(random, 500, 8_000),
-        request_timeout,
-        max_block: millis(random, 200, 4_000),
-        // A record's headers and key take up to a hundred bytes beside its value.
-        max_request_size: random.usize(value_len_max + 256..=value_len_max + 200_000),
-        max_in_flight: if chance(random, 60) {
-            5
-        } else {
-            random.usize(1..=4)
-        },
-        metadata_max_age: millis(random, 1_000, 60_000),
-        codec: Codec::new(compression),
-        first_sequence: if chance(random, 15) {
-            random.i32(i32::MAX - 150..=i32::MAX)
-        } else {
-            0
-        },
-        ..SenderConfig::default()
-    }
+    // The order is that of the seeds: whoever draws, draws here.
+    let mut config = SenderConfig::default();
+    config.bootstrap = bootstrap.collect();
+    config.acks = acks;
+    config.idempotent = promise == Promise::ExactlyOnce;
+    config.linger = millis(random, 0, 60);
+    config.retries = if chance(random, 12) {
+        random.u32(0..=4)
+    } else {
+        i32::MAX as u32
+    };
+    config.retry_backoff = (Duration::from_millis(backoff), millis(random, backoff, 1_000));
+    config.delivery_timeout = request_timeout + millis(random, 500, 8_000);
+    config.request_timeout = request_timeout;
+    config.max_block = millis(random, 200, 4_000);
+    // A record's headers and key take up to a hundred bytes beside its value.
+    config.max_request_size = random.usize(value_len_max + 256..=value_len_max + 200_000);
+    config.max_in_flight = if chance(random, 60) {
+        5
+    } else {
+        random.usize(1..=4)
+    };
+    config.metadata_max_age = millis(random, 1_000, 60_000);
+    config.codec = Codec::new(compression);
+    config.first_sequence = if chance(random, 15) {
+        random.i32(i32::MAX - 150..=i32::MAX)
+    } else {
+        0
+    };
+    config
 }
 
 fn network(random: &mut Rng) -> NetworkConfig {

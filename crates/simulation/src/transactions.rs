@@ -274,10 +274,9 @@ async fn repeat(desk: &Desk, call: Call) -> Result<(), TransactionError> {
             Some(outcome) => return outcome,
         }
         if desk.closing.get() {
-            return Err(TransactionError {
-                outcome_unknown: true,
-                ..TransactionError::new(TransactionErrorKind::Closed)
-            });
+            let mut error = TransactionError::new(TransactionErrorKind::Closed);
+            error.outcome_unknown = true;
+            return Err(error);
         }
     }
 }

@@ -422,7 +422,7 @@ impl World {
     }
 
     fn set_timers(&mut self) {
-        if let Some(at) = self.client.next_timeout(&self.crowd)
+        if let Some(at) = self.client.poll_timeout(&self.crowd)
             && at < self.client_timer
         {
             self.client_timer = at;

@@ -69,6 +69,7 @@ pub enum TransactionErrorKind {
 
 /// Why a transactional call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransactionError {
     /// What it means.
     pub kind: TransactionErrorKind,

@@ -26,12 +26,8 @@
 //! use std::time::Duration;
 //!
 //! let now = Time::ZERO;
-//! let backoff = (Duration::from_millis(100), Duration::from_secs(1));
-//! let config = TransactionConfig {
-//!     transactional_id: "orders-1".into(),
-//!     transaction_timeout: Duration::from_secs(60),
-//!     retry_backoff: backoff,
-//! };
+//! let mut config = TransactionConfig::new("orders-1");
+//! config.transaction_timeout = Duration::from_secs(10);
 //! let mut manager = TransactionManager::new(config, 7);
 //! // ApiVersions said that the cluster has transaction.version 2.
 //! manager.handle_features(0, 2);

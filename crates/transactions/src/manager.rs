@@ -30,6 +30,7 @@ const V2_FROM_LEVEL: i16 = 2;
 
 /// The settings of a transactional producer. Names are Java's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransactionConfig {
     /// `transactional.id`.
     pub transactional_id: String,
@@ -37,6 +38,17 @@ pub struct TransactionConfig {
     pub transaction_timeout: Duration,
     /// `retry.backoff.ms` and `retry.backoff.max.ms`.
     pub retry_backoff: (Duration, Duration),
+}
+
+impl TransactionConfig {
+    /// A producer of this `transactional.id`, with Java's defaults: 60 s, and 100 ms to 1 s.
+    pub fn new(transactional_id: impl Into<String>) -> TransactionConfig {
+        TransactionConfig {
+            transactional_id: transactional_id.into(),
+            transaction_timeout: Duration::from_millis(60_000),
+            retry_backoff: (Duration::from_millis(100), Duration::from_millis(1_000)),
+        }
+    }
 }
 
 /// Where a request has to go.
@@ -52,6 +64,7 @@ pub enum Target {
 
 /// A coordinator and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Coordinator {
     /// The broker.
     pub node: i32,
@@ -73,7 +86,7 @@ pub struct Coordinator {
 /// # Order of calls
 /// Calls and `handle_*` in any order. Then, as long as [`poll_target`](Self::poll_target) names one, send
 /// [`take_request`](Self::take_request) there: one request is under way at a time, and each ends with exactly one of
-/// `handle_answer`, `handle_no_answer` and `handle_not_sent`. [`next_timeout`](Self::next_timeout) says when to look again.
+/// `handle_answer`, `handle_no_answer` and `handle_not_sent`. [`poll_timeout`](Self::poll_timeout) says when to look again.
 ///
 /// A call that takes requests (init, commit, abort, send_offsets) is begun by its method, and
 /// [`poll_outcome`](Self::poll_outcome) has its outcome when there is one. Who gives up waiting loses nothing: the call
@@ -288,7 +301,7 @@ impl TransactionManager {
     /// EndTxn took one and the way there and back: so they get twice the time that EndTxn took, and at most 5 ms. Nothing is
     /// held where EndTxn took 20 ms or more: what comes over such a line comes late enough.
     ///
-    /// The manager's own requests keep to it; see [`next_timeout`](Self::next_timeout).
+    /// The manager's own requests keep to it; see [`poll_timeout`](Self::poll_timeout).
     pub fn held_until(&self) -> Time {
         self.held_until
     }

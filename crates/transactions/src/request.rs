@@ -30,6 +30,7 @@ pub enum Protocol {
 
 /// A request without frame and header, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutgoingRequest {
     /// Which API.
     pub api_key: ApiKey,

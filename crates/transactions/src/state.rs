@@ -49,6 +49,8 @@ pub enum State {
 }
 
 /// What can happen to a transactional producer.
+///
+/// Exhaustive on purpose, as [`State`] is: it is the other side of the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The application initialises.

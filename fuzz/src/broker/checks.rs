@@ -37,7 +37,8 @@ impl World {
     pub(super) fn check_healed(&self) {
         assert_eq!(self.open_requests(), 0, "requests that nobody answers");
         for id in ["x", "y"] {
-            if let Some((state, ..)) = self.cluster.transaction(id) {
+            if let Some(transaction) = self.cluster.transaction(id) {
+                let state = transaction.state;
                 let ended = matches!(state, "Empty" | "CompleteCommit" | "CompleteAbort");
                 assert!(ended, "{id} is still {state}");
             }

@@ -636,8 +636,8 @@ fn topic_spec() -> TopicSpec {
     let mut topic = TopicConfig::default();
     topic.max_message_bytes = 2_000;
     TopicSpec::new(TOPIC, PARTITIONS)
-        .with_config(topic)
-        .with_replication_factor(3)
+        .config(topic)
+        .replication_factor(3)
 }
 
 /// The newest Produce that a release speaks.

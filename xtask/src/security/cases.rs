@@ -35,16 +35,19 @@ pub(super) struct Case {
     /// What is set instead, and what is not set at all; `{stores}` is the folder of stores, `{token}` and `{hmac}` are the
     /// parts of a delegation token.
     changes: Vec<(&'static str, Option<String>)>,
+    /// What stands after all that, as it is; `{secrets}` is a file of secrets.
+    text: &'static str,
     pub(super) expected: Expected,
 }
 
 impl Case {
-    fn new(name: impl Into<String>, file: &str, expected: Expected) -> Self {
+    pub(super) fn new(name: impl Into<String>, file: &str, expected: Expected) -> Self {
         Self {
             name: name.into(),
             file: file.to_owned(),
             listener: file.to_owned(),
             changes: Vec::new(),
+            text: "",
             expected,
         }
     }
@@ -59,7 +62,12 @@ impl Case {
         self
     }
 
-    fn without(mut self, key: &'static str) -> Self {
+    pub(super) fn text(mut self, text: &'static str) -> Self {
+        self.text = text;
+        self
+    }
+
+    pub(super) fn without(mut self, key: &'static str) -> Self {
         self.changes.push((key, None));
         self
     }
@@ -70,6 +78,7 @@ impl Case {
         clients: &Path,
         stores: &Path,
         token: &Token,
+        secrets: &Path,
         to: &Path,
     ) -> anyhow::Result<String> {
         let read = |file: &str| {
@@ -98,6 +107,7 @@ impl Case {
                 text.push_str(&format!("{key}={}\n", value.replace('\\', "\\\\")));
             }
         }
+        text.push_str(&self.text.replace("{secrets}", &secrets.to_string_lossy()));
         fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))?;
         Ok(address)
     }

@@ -1,9 +1,10 @@
 //! `cargo xtask security`: Kafka's console producer and ours, side by side, through every door of a real Kafka.
 //!
 //! Each case is a `producer.properties` file that both get as it is: each SASL mechanism, with TLS and without, with each
-//! form of store; and files that are wrong, and peers that nobody should believe. Both get a record through, or neither
-//! does, but for the exceptions that [`cases`] lists with their reasons. What gets through is read back. A refusal of ours
-//! is one line, names what is wrong, holds no secret, and does not wait for `max.block.ms`.
+//! form of store; set-ups that are common beside these ([`setups`]); and files that are wrong, and peers that nobody should
+//! believe. Both get a record through, or neither does, but for the exceptions that the cases list with their reasons. What
+//! gets through is read back. A refusal of ours is one line, names what is wrong, holds no secret, and does not wait for
+//! `max.block.ms`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,6 +25,7 @@ use cases::{Case, Expected};
 
 mod cases;
 mod renewal;
+mod setups;
 
 const TOPIC: &str = "security";
 
@@ -106,7 +108,7 @@ pub(crate) fn short(cluster: &Cluster) -> anyhow::Result<Counts> {
 }
 
 fn short_cases() -> Vec<Case> {
-    [cases::matrix(), cases::odd(), cases::refused()].concat()
+    [setups::setups(), cases::matrix(), cases::odd(), cases::refused()].concat()
 }
 
 /// How one producer fared.
@@ -125,6 +127,8 @@ fn check(cluster: &Cluster, program: &Program, cases: &[Case], verbose: bool) ->
     let stores = clients.with_file_name("stores");
     let folder = clients.with_file_name("cases");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let secrets = folder.join("secrets.properties");
+    fs::write(&secrets, setups::SECRETS).with_context(|| format!("cannot write {}", secrets.display()))?;
     let file = |case: &Case| folder.join(format!("{}.properties", case.name));
     let mut java = Java::start(cluster, &clients)?;
     let token = java.token()?;
@@ -132,7 +136,7 @@ fn check(cluster: &Cluster, program: &Program, cases: &[Case], verbose: bool) ->
     for case in cases {
         ways.push((
             case.name.as_str(),
-            case.write(&clients, &stores, &token, &file(case))?,
+            case.write(&clients, &stores, &token, &secrets, &file(case))?,
             file(case),
         ));
     }
@@ -260,6 +264,7 @@ fn ours(program: &Program, name: &str, address: &str, file: &Path) -> anyhow::Re
         .arg(file)
         .args(["-q", "-X", &format!("max.block.ms={MAX_BLOCK_MS}")]);
     let mut child = command
+        .env(setups::PASSWORD_VARIABLE, SECRETS[0])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -298,6 +303,7 @@ impl Java {
         let mut child = command
             .args([&cluster.bootstrap(), TOPIC])
             .arg(clients.join("sasl-plaintext-scram-sha-256.properties"))
+            .env(setups::PASSWORD_VARIABLE, SECRETS[0])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

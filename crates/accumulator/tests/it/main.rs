@@ -10,15 +10,14 @@ use bytes::Bytes;
 use ottla_accumulator::{
     Accumulator, AccumulatorConfig, DeliveryFailure, FailureKind, Persistence, Record, SealedBatch,
 };
-use ottla_protocol::compression::{Compression, Decompressor};
+use ottla_protocol::compression::Decompressor;
 use ottla_protocol::records::RecordBatch;
 
 fn accumulator(batch_size: usize, buffer_memory: usize) -> Accumulator {
-    Accumulator::new(AccumulatorConfig {
-        batch_size,
-        buffer_memory,
-        compression: Compression::None,
-    })
+    let mut config = AccumulatorConfig::default();
+    config.batch_size = batch_size;
+    config.buffer_memory = buffer_memory;
+    Accumulator::new(config)
 }
 
 fn record(value: &[u8]) -> Record<'_> {

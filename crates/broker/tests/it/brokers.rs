@@ -365,9 +365,9 @@ fn memory_is_limited_and_the_oldest_goes_first() {
             session.link.cluster.move_coordinator("x", 1).expect("broker 1");
             session.init(5, Some("x"), 10_000, (-1, -1));
         }
-        let (_, producer_id, epoch) = session.link.cluster.transaction("x").expect("an id");
+        let transaction = session.link.cluster.transaction("x").expect("an id");
         let batch = Batch {
-            producer: Some((producer_id, epoch)),
+            producer: Some((transaction.producer_id, transaction.producer_epoch)),
             ..batch
         };
         let answer = produce_in(&mut session.link, -1, 0, &batch, Some("x"));

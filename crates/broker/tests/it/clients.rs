@@ -122,7 +122,8 @@ fn kcat_is_idempotent_and_transactional() {
     let transactional = ["-P", "-t", "transactional", "-X", "transactional.id=kcat"];
     kcat(&cluster, &transactional, &lines(500));
     assert_eq!(cluster.committed_records("transactional", 0).len(), 500);
-    let state = cluster.cluster().transaction("kcat").map(|(state, ..)| state);
+    let transaction = cluster.cluster().transaction("kcat");
+    let state = transaction.map(|transaction| transaction.state);
     assert_eq!(state, Some("CompleteCommit"));
 }
 

@@ -73,7 +73,10 @@ fn check(program: &Path, name: &str) {
                 );
             }
         }
-        let state = cluster.cluster().transaction(name).map(|(state, ..)| state);
+        let state = cluster
+            .cluster()
+            .transaction(name)
+            .map(|transaction| transaction.state);
         assert_eq!(state, Some("CompleteAbort"), "{name}");
     }
 }

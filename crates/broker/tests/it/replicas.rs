@@ -16,7 +16,7 @@ fn config_min_two() -> ClusterConfig {
     let mut config = config();
     let mut topic = TopicConfig::default();
     topic.min_insync_replicas = 2;
-    config.topics = vec![TopicSpec::new("t", 1).with_config(topic)];
+    config.topics = vec![TopicSpec::new("t", 1).config(topic)];
     config.replication_delay = Duration::from_millis(30);
     config
 }
@@ -217,7 +217,7 @@ fn a_marker_that_is_lost_with_its_leader_is_written_again() {
         session.link.connect(2);
         assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
         let mut core = session.link;
-        let transaction = |core: &Core| core.cluster.transaction("x").map(|(state, ..)| state);
+        let transaction = |core: &Core| core.cluster.transaction("x").map(|transaction| transaction.state);
         assert_eq!((transaction(&core), markers(&core)), (Some("PrepareCommit"), 1));
         assert_eq!(state(&core, 0).last_stable, 0);
         if dies {

@@ -59,19 +59,23 @@ fn commit_is_visible_and_abort_is_not() {
     }
 }
 
+/// The state of the transaction, its producer's id and its epoch.
+fn stands(session: &Session<Core>) -> Option<(&'static str, i64, i16)> {
+    let transaction = session.link.cluster.transaction("x")?;
+    Some((
+        transaction.state,
+        transaction.producer_id,
+        transaction.producer_epoch,
+    ))
+}
+
 #[test]
 fn a_transaction_times_out() {
     let (mut session, identity) = open_transaction(|_| {});
     session.link.advance(Duration::from_millis(9_999));
-    assert_eq!(
-        session.link.cluster.transaction("x"),
-        Some(("Ongoing", identity.0, 0))
-    );
+    assert_eq!(stands(&session), Some(("Ongoing", identity.0, 0)));
     session.link.advance(Duration::from_millis(1));
-    assert_eq!(
-        session.link.cluster.transaction("x"),
-        Some(("CompleteAbort", identity.0, 1))
-    );
+    assert_eq!(stands(&session), Some(("CompleteAbort", identity.0, 1)));
     assert_eq!(values(&mut session.link, 0, Isolation::ReadCommitted), 0);
     assert_eq!(state(&session.link, 0).last_stable, 3);
     let late = produce_in(
@@ -122,16 +126,10 @@ fn markers_wait_for_a_leader() {
     session.link.connect(1);
     session.link.cluster.freeze_broker(2).expect("broker 2");
     assert_eq!(end(&mut session, identity, true), ErrorCode::NONE);
-    assert_eq!(
-        session.link.cluster.transaction("x"),
-        Some(("PrepareCommit", identity.0, 1))
-    );
+    assert_eq!(stands(&session), Some(("PrepareCommit", identity.0, 1)));
     assert_eq!(values(&mut session.link, 1, Isolation::ReadCommitted), 0);
     session.link.advance(Duration::from_secs(9));
-    assert_eq!(
-        session.link.cluster.transaction("x"),
-        Some(("CompleteCommit", identity.0, 1))
-    );
+    assert_eq!(stands(&session), Some(("CompleteCommit", identity.0, 1)));
     for partition in [0, 1] {
         assert_eq!(values(&mut session.link, partition, Isolation::ReadCommitted), 2);
     }

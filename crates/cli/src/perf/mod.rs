@@ -253,6 +253,9 @@ impl Results {
         tell(&mut io::stdout(), String::from_utf8_lossy(&lines).trim_end())?;
         let mut stderr = io::stderr();
         let _ = writeln!(stderr, "{}", self.whole.exact());
+        if let Some(steady) = &self.steady {
+            let _ = writeln!(stderr, "{}", steady.exact());
+        }
         if self.failed > 0 {
             let _ = writeln!(stderr, "error: {} records failed", self.failed);
         }

@@ -142,7 +142,8 @@ impl Statistics {
         let most = milliseconds(self.total.latency_max);
         let percentile = |quantile| (self.latencies.value_at_quantile(quantile) as f64 / 1_000.0).min(most);
         format!(
-            "latency in ms: {:.3} 50th, {:.3} 95th, {:.3} 99th, {:.3} 99.9th, {:.3} 99.99th, {:.3} max",
+            "{}latency in ms: {:.3} 50th, {:.3} 95th, {:.3} 99th, {:.3} 99.9th, {:.3} 99.99th, {:.3} max",
+            if self.steady_state { "steady state " } else { "" },
             percentile(0.5),
             percentile(0.95),
             percentile(0.99),

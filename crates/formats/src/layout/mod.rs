@@ -93,7 +93,7 @@ impl fmt::Display for LayoutError {
 
 impl std::error::Error for LayoutError {}
 
-/// What [`Layout::read`] found at the beginning of the bytes.
+/// What [`Layout::read`] found at the beginning of the bytes. It is exhaustive: these are all cases there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A record, of so many bytes.

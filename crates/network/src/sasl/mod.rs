@@ -58,6 +58,8 @@ pub trait SaslClient: fmt::Debug + Send {
 }
 
 /// What comes after an answer of the broker.
+///
+/// Exhaustive on purpose: a conversation goes on or is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// This is said next.

@@ -6,10 +6,19 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// The waits after failures in a row, as the Java client has them for 50/1000.
+/// The waits after failures in a row, as the Java client has them for 50/1000; and for ten times as much.
 #[test]
 fn reconnect_backoff_grows_with_jitter_and_is_reset_when_ready() {
-    let mut hands = Hands::new(NetworkConfig::default());
+    check_reconnect_backoff(NetworkConfig::default(), MS);
+    let mut config = NetworkConfig::default();
+    config.reconnect_backoff = 500 * MS;
+    config.reconnect_backoff_max = 10_000 * MS;
+    check_reconnect_backoff(config, 10 * MS);
+}
+
+/// Waits are so many times `unit` as they are milliseconds by default.
+fn check_reconnect_backoff(config: NetworkConfig, unit: Duration) {
+    let mut hands = Hands::new(config);
     hands.connect();
     let ranges = [
         (40, 60),
@@ -28,8 +37,8 @@ fn reconnect_backoff_grows_with_jitter_and_is_reset_when_ready() {
         };
         let wait = retry_at.since(hands.now);
         assert!(
-            wait >= low * MS && wait <= high * MS,
-            "{wait:?} is not in {low}..={high}"
+            wait >= low * unit && wait <= high * unit,
+            "{wait:?} is not in {low}..={high} times {unit:?}"
         );
         hands.actions();
         hands.connect();
@@ -44,7 +53,7 @@ fn reconnect_backoff_grows_with_jitter_and_is_reset_when_ready() {
     let Some(NodeState::Disconnected { retry_at }) = hands.state() else {
         panic!("down")
     };
-    assert!(retry_at.since(hands.now) <= 60 * MS);
+    assert!(retry_at.since(hands.now) <= 60 * unit);
 }
 
 /// Also an attempt that gets as far as ApiVersions and no further is a failure: no reconnect storm.
@@ -64,11 +73,15 @@ fn a_broker_that_accepts_and_closes_is_backed_off() {
     assert!(waits[0] <= 60 * MS && waits[5] >= 799 * MS, "{waits:?}");
 }
 
-/// 10 s at first, doubling to 30 s, with jitter below that; accept then silence and a SYN that is dropped alike.
+/// 10 s at first, doubling to 30 s, with jitter below that, or what else is set; accept then silence and a SYN that is
+/// dropped alike.
 #[test]
 fn setup_timeout_grows() {
-    let check = |accepts: bool| {
-        let mut hands = Hands::new(NetworkConfig::default());
+    let check = |accepts: bool, unit: Duration| {
+        let mut config = NetworkConfig::default();
+        config.connection_setup_timeout = 10 * unit;
+        config.connection_setup_timeout_max = 30 * unit;
+        let mut hands = Hands::new(config);
         hands.connect();
         let mut timeouts = Vec::new();
         for _ in 0..4 {
@@ -84,11 +97,11 @@ fn setup_timeout_grows() {
             hands.pass(Duration::from_secs(2));
             assert!(hands.actions().contains(&"resolve broker:9092".to_owned()));
         }
-        let range = |index: usize, low: u64, high: u64| {
+        let range = |index: usize, low: u32, high: u32| {
             let timeout: Duration = timeouts[index];
             assert!(
-                timeout >= Duration::from_secs(low) && timeout <= Duration::from_secs(high),
-                "{timeouts:?}"
+                timeout >= low * unit && timeout <= high * unit,
+                "{timeouts:?} in units of {unit:?}"
             );
         };
         range(0, 8, 12);
@@ -96,8 +109,19 @@ fn setup_timeout_grows() {
         range(2, 23, 30);
         range(3, 23, 30);
     };
-    check(false);
-    check(true);
+    let default = NetworkConfig::default();
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        (
+            default.connection_setup_timeout,
+            default.connection_setup_timeout_max
+        ),
+        (10 * second, 30 * second)
+    );
+    for unit in [second, 500 * MS] {
+        check(false, unit);
+        check(true, unit);
+    }
 }
 
 #[test]
@@ -196,14 +220,21 @@ fn a_throttled_broker_gets_more_time() {
 
 #[test]
 fn an_idle_connection_is_closed_and_can_be_had_again_at_once() {
-    let mut hands = Hands::ready(config());
+    check_idle_connection(config(), Duration::from_secs(540));
+    let mut sooner = config();
+    sooner.connection_idle_max = Some(Duration::from_secs(120));
+    check_idle_connection(sooner, Duration::from_secs(120));
+}
+
+fn check_idle_connection(config: NetworkConfig, idle_max: Duration) {
+    let mut hands = Hands::ready(config);
     hands.pass(Duration::from_secs(100));
     hands.send(request(5, METADATA, b"five")).unwrap();
     hands.write_all();
     hands.read(frame(&[b"\0\0\0\x01"]));
     hands.actions();
     hands.events();
-    assert_eq!(hands.pass_until_output(), Duration::from_secs(540));
+    assert_eq!(hands.pass_until_output(), idle_max);
     assert_eq!(hands.actions(), ["close"]);
     assert_eq!(hands.disconnect_error().kind(), &NetworkErrorKind::Idle);
     hands.connect();

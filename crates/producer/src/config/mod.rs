@@ -51,6 +51,7 @@ mod sasl_tests;
 mod schemas;
 mod serializers;
 mod settings;
+mod strangers;
 mod suggest;
 mod table;
 #[cfg(test)]

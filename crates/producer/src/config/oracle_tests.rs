@@ -4,7 +4,7 @@
 //! say `SKIPPED:`, and with `CI` set they fail.
 
 use super::error::Origin;
-use super::{ConfigBuilder, DEFINITIONS, KeyType, Preset, Properties, value};
+use super::{ConfigBuilder, DEFINITIONS, KeyType, Preset, Properties, strangers, value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as RunnerConfig, RngAlgorithm, RngSeed, TestRunner};
@@ -169,6 +169,19 @@ fn variables_are_replaced_as_in_java() {
         replaced += usize::from(ours != hex(text.bytes()));
     }
     assert!(replaced > 100, "{replaced}");
+}
+
+#[test]
+fn the_other_clients_keys_are_javas() {
+    let Some(answers) = ask("strangers", &[]) else {
+        return;
+    };
+    let ours = |keys: &[&str], whose: &str| keys.iter().map(|key| format!("{whose}\t{key}")).collect();
+    let ours: [Vec<String>; 2] = [
+        ours(strangers::CONSUMER, "consumer"),
+        ours(strangers::ADMIN, "admin"),
+    ];
+    assert_eq!(answers, ours.concat());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::definition::{Definition, Meaning, Preset};
 use super::error::{ConfigError, Origin, Warning};
 use super::password::HIDDEN;
 use super::providers;
+use super::strangers;
 use super::suggest::nearest;
 use super::table::{DEFINITIONS, definition};
 use super::value::{Value, parse};
@@ -160,6 +161,12 @@ impl Reading {
     }
 
     fn unknown(&mut self, entry: &Entry, unknown_keys: UnknownKeys) {
+        if let Some(owner) = strangers::owner(&entry.key) {
+            let text = format!("ignored: {owner}");
+            self.warnings
+                .push(Warning::new(&entry.key, text, Some(&entry.origin)));
+            return;
+        }
         let known = DEFINITIONS
             .iter()
             .map(|definition| definition.name)

@@ -96,7 +96,7 @@ impl Letter {
                 None => {}
             }
         }
-        let headers = self.record.headers();
+        let headers = self.record.wire_headers();
         if extent == Extent::ErrorOnly && !headers.is_empty() {
             left_out.push("headers");
         } else {

@@ -394,7 +394,7 @@ async fn a_letter_survives_the_abort_of_its_records_transaction() {
 async fn who_fails_because_of_its_neighbours_is_no_letter() {
     let mut compacted = TopicConfig::default();
     compacted.compact = true;
-    let topic = TopicSpec::new(TOPIC, 1).with_config(compacted);
+    let topic = TopicSpec::new(TOPIC, 1).config(compacted);
     let cluster = TestCluster::builder()
         .topic(DEAD, 1)
         .configure(|config| config.topics.push(topic))

@@ -138,7 +138,7 @@ async fn outcomes_of_many_records_are_counted_together() {
         }
         assert_eq!(deliveries.len(), 1_000);
         let early = deliveries.take_resolved();
-        let late = deliveries.wait().await;
+        let late = deliveries.take_all().await;
         assert!(deliveries.is_empty() && deliveries.take_resolved().acknowledged == 0);
         let counts = (early.acknowledged + late.acknowledged, early.failed + late.failed);
         assert_eq!(counts, (500, 500), "observed: {observed}");

@@ -153,10 +153,8 @@ impl Handle {
                 return Poll::Ready(Err(TransactionError::new(TransactionErrorKind::Closed)));
             }
             if self.shared.clock.now() >= deadline.at() {
-                let error = TransactionError {
-                    outcome_unknown: call == Call::Commit && manager.may_have_committed(),
-                    ..TransactionError::new(TransactionErrorKind::TimedOut { call })
-                };
+                let mut error = TransactionError::new(TransactionErrorKind::TimedOut { call });
+                error.outcome_unknown = call == Call::Commit && manager.may_have_committed();
                 return Poll::Ready(Err(match manager.cause() {
                     Some(cause) => error.with_detail(format!("the last trouble with a connection: {cause}")),
                     None => error,

@@ -178,10 +178,7 @@ impl Sender {
         let state = &mut self.partitions[slot];
         for pending in state.pending.drain(..) {
             let persistence = pending.persistence();
-            pending.batch.fail(DeliveryFailure {
-                persistence,
-                ..failure.clone()
-            });
+            pending.batch.fail(failure.clone().with_persistence(persistence));
         }
         while let Some(batch) = state.queue.take() {
             batch.fail(failure.clone());

@@ -297,7 +297,10 @@ impl Sender {
         }
         let mut stamp = pending.stamp;
         let mut at = 0;
-        for SplitPart { record_count, batch } in parts {
+        for SplitPart {
+            record_count, batch, ..
+        } in parts
+        {
             let part = stamp.as_mut().map(|rest| rest.take_front(record_count));
             let Some(batch) = batch else {
                 // Its codec failed, and its deliveries know; what follows it in the numbering cannot be appended.
@@ -431,11 +434,9 @@ impl Sender {
             // It expired while it was in flight; its deliveries know.
             self.give_up(slot, &pending);
         } else if !retriable || pending.attempts > config.retries {
-            let failure = DeliveryFailure::new(kind, pending.persistence());
-            pending.batch.fail(DeliveryFailure {
-                detail: trouble.detail(),
-                ..failure
-            });
+            let mut failure = DeliveryFailure::new(kind, pending.persistence());
+            failure.detail = trouble.detail();
+            pending.batch.fail(failure);
             self.give_up(slot, &pending);
         } else if too_old {
             pending

@@ -50,7 +50,7 @@ impl Sender {
             // A batch was resolved after this turn had looked: there is another to take.
             return Some(Time::ZERO);
         }
-        let asks = manager.next_timeout().filter(|_| !self.transaction.blocked);
+        let asks = manager.poll_timeout().filter(|_| !self.transaction.blocked);
         asks.into_iter().chain(self.transaction.held_until).min()
     }
 
@@ -245,7 +245,7 @@ impl Sender {
         if is_final {
             manager.handle_refused(cause);
         }
-        manager.next_timeout().is_some()
+        manager.poll_timeout().is_some()
     }
 
     /// Whether the partition's next batch can be sent in the transaction that is open. Drops it if it is not to be sent
@@ -300,10 +300,8 @@ impl Sender {
         };
         let keep = |pending: &Pending| pending.stamp.is_some() && !renews;
         for pending in state.pending.iter().filter(|pending| !keep(pending)) {
-            pending.batch.fail(DeliveryFailure {
-                persistence: pending.persistence(),
-                ..failure.clone()
-            });
+            let failure = failure.clone().with_persistence(pending.persistence());
+            pending.batch.fail(failure);
             if let (Some(sequences), Some(stamp)) = (&mut state.sequences, &pending.stamp) {
                 sequences.give_up(stamp);
             }

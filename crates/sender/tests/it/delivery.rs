@@ -10,21 +10,43 @@ const LINGER: Duration = Duration::from_millis(5);
 
 #[test]
 fn a_single_record_is_sent_at_linger_and_not_before() {
-    let mut world = World::with_topic(1, |_, _| {});
-    let delivery = world.send_to(0, "one");
-    world.turn();
-    let due = world.sender.next_timeout().expect("the linger");
-    assert_eq!(due, world.now() + LINGER);
-    world.advance(LINGER - Duration::from_nanos(1));
-    assert!(world.requests.is_empty());
-    world.advance(Duration::from_nanos(1));
-    let sent = world.answer_produce(ErrorCode::NONE, 41);
-    assert_eq!(sent[0].values, ["one"]);
-    let metadata = delivery.outcome().expect("resolved").expect("acked");
-    assert_eq!(
-        (metadata.topic(), metadata.partition(), metadata.offset()),
-        (TOPIC, 0, Some(41))
-    );
+    // The default, and another.
+    for linger in [LINGER, 6 * LINGER] {
+        let mut world = World::with_topic(1, |config, _| {
+            if linger != LINGER {
+                config.linger = linger;
+            }
+        });
+        let delivery = world.send_to(0, "one");
+        world.turn();
+        let due = world.sender.poll_timeout().expect("the linger");
+        assert_eq!(due, world.now() + linger);
+        world.advance(linger - Duration::from_nanos(1));
+        assert!(world.requests.is_empty());
+        world.advance(Duration::from_nanos(1));
+        let sent = world.answer_produce(ErrorCode::NONE, 41);
+        assert_eq!(sent[0].values, ["one"]);
+        let metadata = delivery.outcome().expect("resolved").expect("acked");
+        assert_eq!(
+            (metadata.topic(), metadata.partition(), metadata.offset()),
+            (TOPIC, 0, Some(41))
+        );
+    }
+}
+
+#[test]
+fn each_request_has_the_timeout_that_is_set() {
+    for seconds in [30, 7] {
+        let timeout = Duration::from_secs(seconds);
+        let mut world = World::with_topic(1, |config, _| {
+            config.linger = Duration::ZERO;
+            config.request_timeout = timeout;
+        });
+        let _delivery = world.send_to(0, "one");
+        world.turn();
+        let (_, produce) = &world.requests[0];
+        assert_eq!(produce.timeout, timeout);
+    }
 }
 
 #[test]
@@ -281,10 +303,14 @@ fn no_leader_expires_unsent_as_a_definite_failure() {
 
 #[test]
 fn a_batch_that_expires_in_flight_is_possibly_persisted_and_its_late_answer_changes_nothing() {
-    let mut world = World::with_topic(1, |config, _| config.linger = Duration::ZERO);
+    let timeout = Duration::from_secs(40);
+    let mut world = World::with_topic(1, |config, _| {
+        config.linger = Duration::ZERO;
+        config.delivery_timeout = timeout;
+    });
     let delivery = world.send_to(0, "one");
     world.turn();
-    let until = world.now() + Duration::from_millis(120_000);
+    let until = world.now() + timeout;
     world.run_until(until);
     let failure = delivery
         .outcome()
@@ -455,6 +481,7 @@ fn memory_exhausted_for_max_block_is_a_typed_error_and_nothing_is_queued() {
     };
     while handle.try_send(&topic, &record).is_ok() {}
     let used = handle.memory_used();
+    assert!((1_000..=4_096).contains(&used), "{used} of buffer.memory");
     let mut waiting = Box::pin(handle.send(&topic, &record));
     assert!(World::poll(waiting.as_mut()).is_none());
     let until = world.now() + Duration::from_millis(50);
@@ -630,14 +657,14 @@ fn an_idle_sender_sleeps() {
     let mut world = World::with_topic(3, |_, _| {});
     let from = world.now();
     assert!(world.run_until(from + Duration::from_secs(299)) < 5);
-    assert!(world.sender.next_timeout().expect("metadata grows old") > from + Duration::from_secs(200));
+    assert!(world.sender.poll_timeout().expect("metadata grows old") > from + Duration::from_secs(200));
 }
 
 #[test]
 fn retries_wait_longer_and_longer_up_to_the_maximum() {
     let mut world = World::with_topic(1, |config, _| {
         config.linger = Duration::ZERO;
-        config.retry_backoff = (Duration::from_millis(100), Duration::from_millis(300));
+        config.retry_backoff = (Duration::from_millis(70), Duration::from_millis(200));
     });
     let _delivery = world.send_to(0, "v");
     world.turn();
@@ -649,7 +676,7 @@ fn retries_wait_longer_and_longer_up_to_the_maximum() {
         waits.push(world.now().since(answered));
     }
     // Each is off by a fifth at most.
-    for (wait, expected_ms) in waits.iter().zip([100, 200, 300, 300, 300]) {
+    for (wait, expected_ms) in waits.iter().zip([70, 140, 200, 200, 200]) {
         let expected = Duration::from_millis(expected_ms);
         assert!(
             *wait >= expected * 4 / 5 && *wait <= expected * 6 / 5,

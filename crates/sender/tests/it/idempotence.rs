@@ -305,7 +305,7 @@ fn init_producer_id_fails_transiently_and_is_retried() {
             Some(ApiKey::INIT_PRODUCER_ID) => world.answer_producer_id(ErrorCode::NONE),
             Some(_) => world.answer_metadata(&LEADERS),
             None => {
-                let next = world.sender.next_timeout().expect("something is due");
+                let next = world.sender.poll_timeout().expect("something is due");
                 world.clock.advance_to(next);
                 world.turn();
             }

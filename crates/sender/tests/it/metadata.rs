@@ -37,7 +37,7 @@ fn a_missing_topic_is_asked_for_at_a_bounded_rate_until_the_deadline() {
             asked += 1;
             world.answer_metadata_with(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, &[], 0);
         }
-        let next = world.sender.next_timeout().expect("the deadline at least");
+        let next = world.sender.poll_timeout().expect("the deadline at least");
         world.clock.advance_to(next.min(until));
         world.turn();
     }
@@ -227,6 +227,20 @@ fn asked_topics(world: &World) -> Vec<String> {
     let request = MetadataRequest::decode(&mut Reader::from_bytes(&body), request.api_version);
     let topics = request.expect("readable").topics.expect("not all topics");
     topics.into_iter().flat_map(|topic| topic.name).collect()
+}
+
+#[test]
+fn a_topic_is_asked_for_until_it_was_idle_for_long_enough() {
+    let mut world = World::with_topic(2, |config, _| {
+        config.linger = Duration::ZERO;
+        config.metadata_max_idle = Duration::from_secs(11 * 60);
+    });
+    // metadata.max.age.ms is five minutes.
+    for expected in [&[TOPIC][..], &[TOPIC], &[]] {
+        world.until_request();
+        assert_eq!(asked_topics(&world), expected);
+        world.answer_metadata(&[1, 2]);
+    }
 }
 
 #[test]

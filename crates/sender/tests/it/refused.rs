@@ -43,7 +43,7 @@ fn a_wrong_password_fails_waiting_sends_at_once_and_is_tried_once_for_each() {
             attempts,
             "nobody needs anything: no storm of attempts"
         );
-        assert_eq!(world.sender.next_timeout(), None);
+        assert_eq!(world.sender.poll_timeout(), None);
     }
 }
 

@@ -171,10 +171,10 @@ fn the_wall_clock_jumps_an_hour_and_no_timer_notices() {
         let mut world = World::with_topic(2, |_, _| {});
         let lingering = world.send_to(0, "one");
         world.turn();
-        let due = world.sender.next_timeout();
+        let due = world.sender.poll_timeout();
         world.clock.jump_wall_ms(by_ms);
         world.turn();
-        assert_eq!(world.sender.next_timeout(), due, "{by_ms}");
+        assert_eq!(world.sender.poll_timeout(), due, "{by_ms}");
         assert!(world.requests.is_empty() && !lingering.is_resolved());
         world.advance(Duration::from_millis(5));
         world.answer_produce(ErrorCode::NONE, 1);
@@ -467,7 +467,7 @@ fn every_code_of_metadata_and_of_a_producer_id_is_survived() {
                 if world.handle.try_send(&topic, &SendRecord::default()).is_ok() {
                     break;
                 }
-                let next = world.sender.next_timeout().expect("something is due");
+                let next = world.sender.poll_timeout().expect("something is due");
                 world.clock.advance_to(next);
                 world.turn();
                 continue;

@@ -186,7 +186,7 @@ fn a_close_ends_with_one_last_push_and_waits_shortly() {
         if answers {
             assert!(answer_push(&mut world, ErrorCode::NONE).terminating);
         } else {
-            let at = world.sender.next_timeout().expect("it does not wait for ever");
+            let at = world.sender.poll_timeout().expect("it does not wait for ever");
             world.run_until(at);
             assert_eq!(at.since(closed_at), Duration::from_secs(1));
         }

@@ -62,11 +62,7 @@ fn world(level: i16) -> World {
         config.idempotent = true;
         config.linger = Duration::ZERO;
         config.max_block = Duration::from_secs(5);
-        config.transactions = Some(TransactionConfig {
-            transactional_id: ID.into(),
-            transaction_timeout: Duration::from_secs(60),
-            retry_backoff: config.retry_backoff,
-        });
+        config.transactions = Some(TransactionConfig::new(ID));
         accumulator.batch_size = 1;
     });
     world.sender.handle_features(1, level);
@@ -455,11 +451,7 @@ fn markers_that_are_being_written_cost_a_short_backoff() {
 fn wrong_credentials_end_the_wait_of_who_initialises() {
     let mut world = World::new(|config, _| {
         config.idempotent = true;
-        config.transactions = Some(TransactionConfig {
-            transactional_id: ID.into(),
-            transaction_timeout: Duration::from_secs(60),
-            retry_backoff: config.retry_backoff,
-        });
+        config.transactions = Some(TransactionConfig::new(ID));
     });
     world.reachable = false;
     for _ in 0..2 {
@@ -496,7 +488,7 @@ fn after_a_commit_records_linger_again() {
     end(&mut world, ErrorCode::NONE, 1);
     assert_eq!(commit.poll(), Some(Ok(())));
     // With nothing to do, nothing is due but metadata.
-    let next = world.sender.next_timeout().expect("metadata ages");
+    let next = world.sender.poll_timeout().expect("metadata ages");
     assert!(next.since(world.now()) > Duration::from_secs(60), "{next}");
 }
 
@@ -526,7 +518,7 @@ fn a_coordinator_that_dies_is_looked_for_while_records_flow_elsewhere() {
     let verdict = loop {
         serve(&mut world, 0);
         if world.requests.is_empty() {
-            let next = world.sender.next_timeout().expect("something is due");
+            let next = world.sender.poll_timeout().expect("something is due");
             world.clock.advance_to(next);
             world.turn();
         } else {

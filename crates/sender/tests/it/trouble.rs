@@ -62,7 +62,7 @@ fn a_throttle_that_is_over_does_not_make_the_sender_spin() {
     world.reachable = false;
     world.lose(true);
     world.advance(Duration::from_secs(3));
-    assert!(world.sender.next_timeout().is_some_and(|at| at > world.now()));
+    assert!(world.sender.poll_timeout().is_some_and(|at| at > world.now()));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_broker_that_always_forgets_the_producer_is_not_asked_in_a_loop() {
                 world.answer_metadata(&[1]);
             }
         }
-        let next = world.sender.next_timeout().expect("the retry");
+        let next = world.sender.poll_timeout().expect("the retry");
         world.clock.advance_to(next.min(until));
         world.turn();
     }

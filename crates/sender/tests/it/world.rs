@@ -50,13 +50,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(change: impl FnOnce(&mut SenderConfig, &mut AccumulatorConfig)) -> World {
-        let mut config = SenderConfig {
-            bootstrap: vec![Address {
-                host: "bootstrap".into(),
-                port: 1,
-            }],
-            ..SenderConfig::default()
-        };
+        let mut config = SenderConfig::default();
+        config.bootstrap = vec![Address {
+            host: "bootstrap".into(),
+            port: 1,
+        }];
         let mut accumulator = AccumulatorConfig::default();
         // Most tests are about something else; those about it switch it on.
         config.idempotent = false;
@@ -193,7 +191,7 @@ impl World {
         let mut turns = 0;
         // What the handle asked for has woken the driver.
         self.turn();
-        while let Some(at) = self.sender.next_timeout().filter(|&at| at <= until) {
+        while let Some(at) = self.sender.poll_timeout().filter(|&at| at <= until) {
             assert!(
                 at > self.now() || turns < 100_000,
                 "the sender spins at {}",
@@ -301,7 +299,7 @@ impl World {
                 Some((_, request)) if request.api_key == ApiKey::PRODUCE.0 => return,
                 Some(_) => self.answer_metadata(leaders),
                 None => {
-                    let next = self.sender.next_timeout().expect("something is due");
+                    let next = self.sender.poll_timeout().expect("something is due");
                     self.clock.advance_to(next);
                     self.turn();
                 }
@@ -314,7 +312,7 @@ impl World {
     pub(crate) fn until_request(&mut self) {
         self.turn();
         while self.requests.is_empty() {
-            let next = self.sender.next_timeout().expect("something is due");
+            let next = self.sender.poll_timeout().expect("something is due");
             self.clock.advance_to(next);
             self.turn();
         }
@@ -332,7 +330,7 @@ impl World {
             while !self.requests.is_empty() {
                 answer(self);
             }
-            let Some(at) = self.sender.next_timeout().filter(|&at| at <= until) else {
+            let Some(at) = self.sender.poll_timeout().filter(|&at| at <= until) else {
                 break;
             };
             self.clock.advance_to(at);

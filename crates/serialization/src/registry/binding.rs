@@ -76,12 +76,26 @@ pub struct Bound<T> {
     subject: String,
 }
 
+impl<T> fmt::Debug for Bound<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What was found; it stays whole for as long as this is held.
 pub struct Found<'b, T>(Place<'b, T>);
 
 enum Place<'b, T> {
     First(&'b Bound<T>),
     Later(Arc<Bound<T>>),
+}
+
+impl<T> fmt::Debug for Found<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Found").field(&**self).finish()
+    }
 }
 
 impl<C: Compile> Binding<C> {

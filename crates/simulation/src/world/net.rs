@@ -321,8 +321,9 @@ impl World {
             ..END_TXN_OF_PROTOCOL_2 => counters.late_ends_1 += 1,
             _ => counters.late_ends_2 += 1,
         }
-        let state = self.cluster.transaction(super::TRANSACTIONAL_ID);
-        counters.late_ends_open += u64::from(state.is_some_and(|(state, ..)| state == "Ongoing"));
+        let transaction = self.cluster.transaction(super::TRANSACTIONAL_ID);
+        let is_open = transaction.is_some_and(|transaction| transaction.state == "Ongoing");
+        counters.late_ends_open += u64::from(is_open);
     }
 
     /// Takes what the brokers want done. True if they wanted anything.

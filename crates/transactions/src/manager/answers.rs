@@ -97,7 +97,7 @@ impl TransactionManager {
             lost = true;
         }
         // An idle connection that ends costs nothing; one that is needed now may be gone for longer.
-        if lost && self.next_timeout().is_some() {
+        if lost && self.poll_timeout().is_some() {
             self.back_off(None, now);
         }
     }

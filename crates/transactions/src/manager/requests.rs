@@ -26,7 +26,7 @@ impl TransactionManager {
     }
 
     /// When [`poll_target`](Self::poll_target) will name one, if that is a question of time.
-    pub fn next_timeout(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.next_rpc().map(|_| self.due())
     }
 

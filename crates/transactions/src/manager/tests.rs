@@ -38,11 +38,7 @@ struct Taken {
 
 impl Script {
     fn new(level: i16) -> Script {
-        let config = TransactionConfig {
-            transactional_id: "orders-1".into(),
-            transaction_timeout: Duration::from_secs(60),
-            retry_backoff: (Duration::from_millis(100), Duration::from_millis(1_000)),
-        };
+        let config = TransactionConfig::new("orders-1");
         let mut manager = TransactionManager::new(config, 7);
         manager.handle_features(1, level);
         Script {
@@ -77,7 +73,7 @@ impl Script {
 
     /// The next request, with time going on until it is due.
     fn take(&mut self) -> Taken {
-        let due = self.manager.next_timeout().expect("a request comes next");
+        let due = self.manager.poll_timeout().expect("a request comes next");
         self.now = self.now.max(due);
         let target = self.manager.poll_target(self.now).expect("it is due");
         let init_max = self.init_max;
@@ -234,7 +230,7 @@ fn the_markers_get_twice_the_time_of_the_end_unless_the_line_is_long() {
             script.manager.begin().expect("legal");
             let admitted = script.manager.want_partition(&"t".into(), 0);
             assert_eq!(admitted, level == 2);
-            let asks = script.manager.next_timeout();
+            let asks = script.manager.poll_timeout();
             assert_eq!(
                 asks,
                 (level < 2).then_some(until),
@@ -286,7 +282,7 @@ fn an_empty_transaction_ends_without_a_request_also_the_second_time() {
             script.manager.abort().expect("legal");
             script.manager.handle_drained(false);
             assert_eq!(script.outcome(Call::Abort), Some(Ok(())));
-            assert_eq!(script.manager.next_timeout(), None);
+            assert_eq!(script.manager.poll_timeout(), None);
         }
     }
 }
@@ -303,7 +299,7 @@ fn partitions_are_added_together_and_only_once() {
     script.add_partitions(ErrorCode::NONE);
     assert!(script.manager.want_partition(&a, 0) && script.manager.want_partition(&a, 4));
     assert!(script.manager.want_partition(&b, 1));
-    assert_eq!(script.manager.next_timeout(), None);
+    assert_eq!(script.manager.poll_timeout(), None);
 }
 
 #[test]
@@ -368,7 +364,7 @@ fn a_fenced_commit_is_fatal_for_ever_and_known_not_to_be_committed() {
     ] {
         assert!(error.expect("refused").is_fatal());
     }
-    assert_eq!(script.manager.next_timeout(), None);
+    assert_eq!(script.manager.poll_timeout(), None);
 }
 
 #[test]
@@ -816,7 +812,7 @@ fn step(script: &mut Script, kind: u8, value: u8) {
     // Half of the time a request is answered at once.
     let Some(due) = script
         .manager
-        .next_timeout()
+        .poll_timeout()
         .filter(|_| kind >= 128 || kind % 16 > 13)
     else {
         return;
@@ -939,7 +935,7 @@ proptest! {
             if script.manager.wants_drain() {
                 script.manager.handle_drained(false);
             }
-            let Some(due) = script.manager.next_timeout() else { break };
+            let Some(due) = script.manager.poll_timeout() else { break };
             script.now = script.now.max(due);
             match script.manager.poll_target(script.now) {
                 Some(Target::Any) => script.find_coordinator(),

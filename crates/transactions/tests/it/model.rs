@@ -25,7 +25,6 @@ use ottla_transactions::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 const PRODUCER_ID: i64 = 4_000;
 
@@ -211,11 +210,7 @@ struct World {
 /// Runs one input: each pair of bytes is something that happens. Panics when something does not hold. Returns how many
 /// transactions were committed.
 pub fn run(input: &[u8]) -> usize {
-    let config = TransactionConfig {
-        transactional_id: "model".into(),
-        transaction_timeout: Duration::from_secs(60),
-        retry_backoff: (Duration::from_millis(100), Duration::from_millis(1_000)),
-    };
+    let config = TransactionConfig::new("model");
     let mut world = World {
         manager: TransactionManager::new(config, 7),
         broker: Broker::new(),
@@ -419,7 +414,7 @@ impl World {
         if let Some(request) = self.under_way.take() {
             let answer = self.serve(&request, None);
             self.manager.handle_answer(&answer, self.now);
-        } else if let Some(due) = self.manager.next_timeout() {
+        } else if let Some(due) = self.manager.poll_timeout() {
             self.now = self.now.max(due);
             assert!(matches!(
                 self.manager.poll_target(self.now),
