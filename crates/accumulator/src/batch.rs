@@ -265,7 +265,8 @@ impl OpenBatch {
     /// Writes a record if that is all there is to do, and returns its index.
     #[inline]
     pub(crate) fn push_within_slack(&mut self, record: &Record<'_>) -> Option<(u32, usize)> {
-        if self.core.record_count >= self.core.outcomes_paid || !self.details.has_room() {
+        let is_paid = self.core.record_count < self.core.outcomes_paid && self.details.has_room();
+        if self.slack == 0 || !is_paid {
             return None;
         }
         let encoded = self.encode(record);

@@ -423,7 +423,8 @@ mod spare {
     }
 }
 
-/// The future outcome of one record: two words, so that it is handed from function to function in registers. Dropping it costs nothing and cancels nothing: the record stays queued.
+/// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued. It is two words,
+/// so that it is handed from function to function in registers.
 ///
 /// It resolves exactly once, by `delivery.timeout.ms` at the latest. Polling it after that repeats the same answer.
 #[derive(Debug)]
@@ -652,6 +653,7 @@ mod tests {
         Arc::new(batch)
     }
 
+    #[cfg(target_pointer_width = "64")]
     #[test]
     fn a_delivery_is_two_words_even_in_an_option_of_a_result() {
         type Polled = Poll<Result<Option<Delivery>, Box<u64>>>;
