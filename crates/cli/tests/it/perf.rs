@@ -51,7 +51,12 @@ fn the_summary_is_javas_and_the_plot_is_drawn() {
     );
 
     let steady = with(&["--payload-monotonic", "--warmup-records", "5000"]);
-    let last = steady.ends(0, "\nsteady state latency in ms: ").stdout.lines().last().unwrap_or_default();
+    let last = steady
+        .ends(0, "\nsteady state latency in ms: ")
+        .stdout
+        .lines()
+        .last()
+        .unwrap_or_default();
     assert!(last.starts_with("15000 steady state records sent, "), "{last}");
 
     let file = payloads.to_str().expect("UTF-8");
