@@ -29,13 +29,9 @@ pub fn run(input: &[u8]) {
     // What decodes PKCS#12 copies each layer several times.
     within(2 * 1024 * 1024 + 128 * bytes.len(), || match choice & 3 {
         0 => jks(bytes, key_password),
-        1 if !is_hard(bytes) => {
-            check(StoreForm::Pkcs12, bytes, password, key_password);
-        }
+        1 if !is_hard(bytes) => drop(check(StoreForm::Pkcs12, bytes, password, key_password)),
         2 => match std::str::from_utf8(bytes) {
-            Ok(_) => {
-                check(StoreForm::Pem, bytes, password, key_password);
-            }
+            Ok(_) => drop(check(StoreForm::Pem, bytes, password, key_password)),
             Err(_) if !is_hard(bytes) => encrypted_key(bytes),
             Err(_) => {}
         },

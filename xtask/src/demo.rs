@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: what Ottla does, in one command on a machine that has nothing but Rust, Java and Maven.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -37,7 +37,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         .args(["-z", "zstd", "--output", "json", "-l", FILE])
         .current_dir(project::root());
     eprintln!("\n$ ottla produce -b {bootstrap} -t {TOPIC} -z zstd --output json -l {FILE}");
-    let sent = show(&mut produce)?;
+    // Not a terminal: a progress bar would stand between the lines.
+    let sent = show(produce.stderr(Stdio::piped()))?;
 
     eprintln!("\nand what Java's console consumer reads back:");
     let mut consumer = java::console_consumer(
@@ -68,6 +69,10 @@ fn show(command: &mut Command) -> anyhow::Result<usize> {
     for line in BufReader::new(output).lines() {
         println!("{}", line.context("not a line of text")?);
         lines += 1;
+    }
+    if let Some(mut errors) = child.stderr.take() {
+        // A summary, or an error: it fits in the pipe.
+        io::copy(&mut errors, &mut io::stderr()).context("cannot show what it said")?;
     }
     let status = child.wait()?;
     if !status.success() {

@@ -154,8 +154,18 @@ impl Embedded {
             .enumerate()
             .map(|(partition, count)| format!("{partition}: {count}"))
             .collect();
+        let gone: i64 = (0..partitions)
+            .filter_map(|partition| self.0.cluster().partition_state(topic, partition).ok())
+            .map(|state| state.log_start)
+            .sum();
+        let gone = match gone {
+            0 => String::new(),
+            gone => {
+                format!("; the {gone} before them made room: a broker in memory keeps so much and no more")
+            }
+        };
         format!(
-            "read back {} records, by partition {}",
+            "read back {} records, by partition {}{gone}",
             counts.iter().sum::<usize>(),
             each.join(", ")
         )
@@ -173,6 +183,30 @@ mod tests {
             assert!(text.contains(command), "{text}");
         }
         assert!(text.ends_with('\n') && !text.contains('\r'), "{text}");
+    }
+
+    #[test]
+    fn what_made_room_is_told() {
+        let embedded = Embedded::start().expect("started");
+        let producer = ottla::Producer::builder()
+            .bootstrap_servers(embedded.bootstrap_servers())
+            .build()
+            .expect("a producer");
+        let records = (0..3).map(|_| ottla::Record::to("t").value("v").partition(0));
+        let outcomes = ottla::blocking::wait(producer.send_all(records));
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert!(
+            embedded
+                .read_back("t")
+                .starts_with("read back 3 records, by partition 0: 3, ")
+        );
+        assert!(!embedded.read_back("t").contains("made room"));
+        embedded.0.cluster().delete_records("t", 0, 2).expect("deleted");
+        let text = embedded.read_back("t");
+        assert!(
+            text.starts_with("read back 1 records, ") && text.contains("; the 2 before them made room"),
+            "{text}"
+        );
     }
 
     #[test]

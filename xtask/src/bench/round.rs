@@ -15,7 +15,7 @@ use super::case::{Amount, Case, Mode, Target};
 use super::client::{self, Client, Program};
 use super::payload;
 use super::sample::{Machine, Report, Run, Sample};
-use crate::kafka::{self, Cluster, java};
+use crate::kafka::MemoryCluster;
 use crate::project;
 
 /// How many rounds a median is taken of, at least.
@@ -29,9 +29,6 @@ const TOPIC: &str = "peers";
 
 /// Before those that are measured a client sends so many times fewer records: for connections and memory.
 const WARMUP_PART: u64 = 4;
-
-/// Where a real Kafka's log costs no disk.
-const TMPFS: &str = "/dev/shm";
 
 /// What to run.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Run> {
     eprintln!("each sample goes to {}", results.display());
     let bench = Bench {
         sink: client::ours("peer_sink")?,
-        kafka: Kafka::start(&options.cases)?,
+        kafka: kafka(&options.cases)?,
         folder,
         cores,
         scale: options.scale,
@@ -101,7 +98,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Run> {
 /// All that is needed to run a client.
 struct Bench {
     sink: PathBuf,
-    kafka: Option<Kafka>,
+    kafka: Option<MemoryCluster>,
     folder: PathBuf,
     cores: Cores,
     scale: f64,
@@ -136,7 +133,7 @@ impl Bench {
             let bootstrap = match (&sink, &self.kafka) {
                 (Some(sink), _) if client == Client::Floor => sink.forgetful.clone(),
                 (Some(sink), _) => sink.bootstrap.clone(),
-                (None, Some(kafka)) => kafka.bootstrap.clone(),
+                (None, Some(kafka)) => kafka.bootstrap().to_owned(),
                 (None, None) => bail!("no Kafka was started"),
             };
             let load = load().unwrap_or_default();
@@ -317,68 +314,13 @@ impl Drop for Sink {
     }
 }
 
-/// A real Kafka whose log is in memory.
-struct Kafka {
-    /// There until the end.
-    cluster: Option<Cluster>,
-    bootstrap: String,
-    folder: PathBuf,
-}
-
-impl Kafka {
-    /// Starts one if any case needs it.
-    fn start(cases: &[&Case]) -> anyhow::Result<Option<Self>> {
-        if !cases.iter().any(|case| case.target == Target::Kafka) {
-            return Ok(None);
-        }
-        let folder = Path::new(TMPFS).join(format!("ottla-bench-{}", process::id()));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let partitions = super::case::named("kafka-small").map_or(1, |case| case.partitions);
-        // What is old goes soon: all of it is in memory.
-        let settings = [
-            ("log.retention.bytes", "268435456"),
-            ("log.segment.bytes", "134217728"),
-            ("log.retention.check.interval.ms", "2000"),
-            ("log.segment.delete.delay.ms", "1000"),
-        ];
-        let options = kafka::Options {
-            folder: Some(folder.clone()),
-            settings: settings
-                .iter()
-                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-            ..kafka::Options::default()
-        };
-        eprintln!("starting a real Kafka in {TMPFS}");
-        let cluster = Cluster::start(&options)?;
-        let library = cluster.library().clone();
-        let kafka = Self {
-            bootstrap: cluster.bootstrap(),
-            cluster: Some(cluster),
-            folder,
-        };
-        let arguments = [
-            "--bootstrap-server",
-            &kafka.bootstrap,
-            "--create",
-            "--topic",
-            TOPIC,
-            "--partitions",
-            &partitions.to_string(),
-        ];
-        java::run_tool(&library, "org.apache.kafka.tools.TopicCommand", &arguments)?;
-        Ok(Some(kafka))
+/// A real Kafka, if any case needs it.
+fn kafka(cases: &[&Case]) -> anyhow::Result<Option<MemoryCluster>> {
+    if !cases.iter().any(|case| case.target == Target::Kafka) {
+        return Ok(None);
     }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        // The brokers go first, or they write what is being removed.
-        drop(self.cluster.take());
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!("{} is left behind: {error}", self.folder.display());
-        }
-    }
+    let partitions = super::case::named("kafka-small").map_or(1, |case| case.partitions);
+    MemoryCluster::start(TOPIC, partitions).map(Some)
 }
 
 /// Which cores the client has where it is pinned, and which the other end.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 pub(crate) use cluster::{Cluster, Options};
+pub(crate) use memory::MemoryCluster;
 
 use crate::maven;
 use crate::project;
@@ -14,6 +15,7 @@ mod cluster;
 mod issuer;
 pub(crate) mod java;
 mod listeners;
+mod memory;
 mod node;
 mod ports;
 mod probe;

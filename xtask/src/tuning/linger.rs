@@ -6,13 +6,13 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 
 use super::chart::{self, Chart, Line, Scale};
 use super::kibibytes;
-use crate::kafka::{Cluster, Options, java};
+use crate::kafka::MemoryCluster;
 use crate::program::Program;
 
 const BATCH_SIZES: [usize; 4] = [1 << 10, 16 << 10, 64 << 10, 256 << 10];
@@ -21,19 +21,19 @@ const LINGERS_MS: [u32; 4] = [0, 5, 20, 100];
 /// The size of each record's value in bytes.
 const RECORD_SIZE: usize = 100;
 const TOPIC: &str = "tuning";
-const PARTITIONS: &str = "6";
+const PARTITIONS: i32 = 6;
 
-/// The throughput is the median of so many runs: each of a second or so with a broker beside it on few cores.
-const ROUNDS: usize = 3;
-const FAST_RECORDS: u32 = 1_000_000;
-/// Until code, memory and the broker's files are warm.
-const FAST_WARMUP: u32 = 200_000;
+/// Each figure is the median of so many runs, for there is a broker beside the producer, on few cores.
+const ROUNDS: usize = 5;
+/// A second or two; a quarter of them goes with batches of 1 KiB, which take as long.
+const FAST_RECORDS: u32 = 2_000_000;
+/// One of so many records is there until code, memory and the broker's files are warm.
+const WARMUP_PART: u32 = 6;
 
-/// Records a second for the latency: two of the default batches fill in about the time of the middle lingers.
+/// Records a second for the latency: one of the default batches fills in about the time of the middle lingers.
 const RATE: u32 = 10_000;
-/// Ten seconds after a warm-up of two.
-const SLOW_RECORDS: u32 = 120_000;
-const SLOW_WARMUP: u32 = 20_000;
+/// Two and a half seconds after a warm-up of a half.
+const SLOW_RECORDS: u32 = 30_000;
 
 /// What came of one pair of settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,49 +48,46 @@ pub(super) fn run(program: Option<PathBuf>) -> anyhow::Result<()> {
         Some(path) => Program::at(path),
         None => Program::build(true)?,
     };
-    let cluster = Cluster::start(&Options::default())?;
-    let bootstrap = cluster.bootstrap();
-    let create = [
-        "--bootstrap-server",
-        &bootstrap,
-        "--create",
-        "--topic",
-        TOPIC,
-        "--partitions",
-        PARTITIONS,
-    ];
-    java::run_tool(cluster.library(), "org.apache.kafka.tools.TopicCommand", &create)?;
-    let perf = Perf { program, bootstrap };
-
+    let perf = Perf {
+        program,
+        cluster: MemoryCluster::start(TOPIC, PARTITIONS)?,
+    };
     // The broker's code is compiled while it runs: the first run is not for the books.
     perf.throughput(BATCH_SIZES[1], LINGERS_MS[1])?;
     // Round by round, so that what the machine does meanwhile meets all settings alike.
-    let mut fast = vec![Vec::new(); BATCH_SIZES.len() * LINGERS_MS.len()];
+    let mut rounds = vec![Vec::new(); BATCH_SIZES.len() * LINGERS_MS.len()];
     for round in 1..=ROUNDS {
-        for ((batch_size, linger_ms), of) in settings().zip(&mut fast) {
-            let records = perf.throughput(batch_size, linger_ms)?;
+        for ((batch_size, linger_ms), of) in settings().zip(&mut rounds) {
+            let (latency_50_ms, latency_99_ms) = perf.latency(batch_size, linger_ms)?;
+            let point = Point {
+                records_per_second: perf.throughput(batch_size, linger_ms)?,
+                latency_50_ms,
+                latency_99_ms,
+            };
             eprintln!(
-                "round {round}: {}, {linger_ms} ms: {records:.0} records/s",
+                "round {round}: {}, {linger_ms} ms: {point:?}",
                 kibibytes(batch_size)
             );
-            of.push(records);
+            of.push(point);
         }
     }
-    let mut points = Vec::new();
-    for ((batch_size, linger_ms), mut fast) in settings().zip(fast) {
-        fast.sort_by(f64::total_cmp);
-        let (latency_50_ms, latency_99_ms) = perf.latency(batch_size, linger_ms)?;
-        let records_per_second = fast[fast.len() / 2];
-        let point = Point {
-            records_per_second,
-            latency_50_ms,
-            latency_99_ms,
-        };
-        eprintln!("{}, {linger_ms} ms: {point:?}", kibibytes(batch_size));
-        points.push(point);
-    }
+    let points: Vec<_> = rounds.iter().map(|rounds| median(rounds)).collect();
     print!("{}", table(&points));
     super::write_plot("linger.svg", &svg(&points))
+}
+
+/// Each figure's median.
+fn median(points: &[Point]) -> Point {
+    let of = |figure: fn(&Point) -> f64| {
+        let mut figures: Vec<_> = points.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    Point {
+        records_per_second: of(|point| point.records_per_second),
+        latency_50_ms: of(|point| point.latency_50_ms),
+        latency_99_ms: of(|point| point.latency_99_ms),
+    }
 }
 
 /// All pairs of settings, in the order of the points.
@@ -103,49 +100,43 @@ fn settings() -> impl Iterator<Item = (usize, u32)> {
 /// `ottla perf` into the topic.
 struct Perf {
     program: Program,
-    bootstrap: String,
+    cluster: MemoryCluster,
 }
 
 impl Perf {
     /// Records a second, as many as possible.
     fn throughput(&self, batch_size: usize, linger_ms: u32) -> anyhow::Result<f64> {
-        let records = [
-            "--num-records",
-            &FAST_RECORDS.to_string(),
-            "--warmup-records",
-            &FAST_WARMUP.to_string(),
-        ];
-        let (stdout, _) = self.run(batch_size, linger_ms, &records)?;
+        let records = if batch_size < 16 << 10 {
+            FAST_RECORDS / 4
+        } else {
+            FAST_RECORDS
+        };
+        let (stdout, _) = self.run(batch_size, linger_ms, records, -1)?;
         rate(&stdout).with_context(|| format!("no rate in {stdout:?}"))
     }
 
     /// The latency in milliseconds that half of the records, and 99 of 100, stay below.
     fn latency(&self, batch_size: usize, linger_ms: u32) -> anyhow::Result<(f64, f64)> {
-        let records = [
-            "--num-records",
-            &SLOW_RECORDS.to_string(),
-            "--warmup-records",
-            &SLOW_WARMUP.to_string(),
-        ];
-        let (_, stderr) = self.run(
-            batch_size,
-            linger_ms,
-            &[&records[..], &["--throughput", &RATE.to_string()]].concat(),
-        )?;
+        let (_, stderr) = self.run(batch_size, linger_ms, SLOW_RECORDS, RATE as i32)?;
         percentiles(&stderr).with_context(|| format!("no percentiles in {stderr:?}"))
     }
 
-    fn run(&self, batch_size: usize, linger_ms: u32, more: &[&str]) -> anyhow::Result<(String, String)> {
-        let mut command: Command = self.program.perf(&self.bootstrap, TOPIC);
+    /// What it prints: standard output, and standard error.
+    fn run(
+        &self,
+        batch_size: usize,
+        linger_ms: u32,
+        records: u32,
+        rate: i32,
+    ) -> anyhow::Result<(String, String)> {
+        let mut command = self.program.perf(self.cluster.bootstrap(), TOPIC);
         command.args(["--record-size", &RECORD_SIZE.to_string()]);
-        command.args([
-            "-X",
-            &format!("batch.size={batch_size}"),
-            "-X",
-            &format!("linger.ms={linger_ms}"),
-        ]);
+        command.args(["--num-records", &records.to_string()]);
+        command.args(["--warmup-records", &(records / WARMUP_PART).to_string()]);
+        command.args(["--throughput", &rate.to_string()]);
+        command.args(["-X", &format!("batch.size={batch_size}")]);
+        command.args(["-X", &format!("linger.ms={linger_ms}")]);
         let output = command
-            .args(more)
             .stdin(Stdio::null())
             .output()
             .context("cannot run `ottla perf`")?;
@@ -217,7 +208,7 @@ fn svg(points: &[Point]) -> String {
     chart::draw(&[
         chart(
             "Thousands of records a second, as fast as possible",
-            Scale::Linear(200.0),
+            Scale::Linear(500.0),
             lines(|point| point.records_per_second / 1_000.0),
         ),
         chart(
@@ -247,6 +238,17 @@ mod tests {
                       steady state latency in ms: 3.521 50th, 6.831 95th, 9.5 99th, 12.215 99.9th, 13.511 99.99th, 3.4 max\n";
         assert_eq!(percentiles(stderr), Some((3.521, 9.5)));
         assert_eq!(percentiles("latency in ms: 9.521 50th, 9.711 99th"), None);
+    }
+
+    #[test]
+    fn each_figure_has_its_own_median() {
+        let point = |records_per_second, latency_50_ms, latency_99_ms| Point {
+            records_per_second,
+            latency_50_ms,
+            latency_99_ms,
+        };
+        let points = [point(1.0, 9.0, 5.0), point(3.0, 7.0, 6.0), point(2.0, 8.0, 4.0)];
+        assert_eq!(median(&points), point(2.0, 8.0, 5.0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::report::Counters;
 use crate::label;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -131,12 +131,19 @@ impl Console {
 fn style(known: bool, counters: Arc<Counters>) -> ProgressStyle {
     let template = if known {
         // It fits a terminal of 80 columns.
-        "{bar:16.cyan} {percent:>3}% {bytes_per_sec}, {eta} left, {outcomes}"
+        "{bar:16.cyan} {percent:>3}% {bytes_per_sec}, {left} left, {outcomes}"
     } else {
         "{spinner:.cyan} {bytes} sent ({bytes_per_sec}), {outcomes}"
     };
     // The templates are constant; the plain bar only stands in for one that could not be read.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = style.with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // Before the first outcome nobody knows.
+        let _ = match state.pos() {
+            0 => out.write_char('?'),
+            _ => write!(out, "{:#}", HumanDuration(state.eta())),
+        };
+    });
     style.with_key(
         "outcomes",
         move |state: &ProgressState, out: &mut dyn fmt::Write| {
