@@ -66,16 +66,6 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// One more record of this size; its index comes back.
-    #[inline]
-    fn count(&mut self, len: usize, timestamp_ms: i64) -> u32 {
-        let index = self.record_count;
-        self.record_count += 1;
-        self.max_timestamp_ms = self.max_timestamp_ms.max(timestamp_ms);
-        self.record_len_max = self.record_len_max.max(len);
-        index
-    }
-
     fn complete(&self, outcome: Outcome) -> bool {
         let failure = match &outcome {
             Outcome::Failed(failure) | Outcome::Rejected { others: failure, .. } => Some(failure.clone()),
@@ -258,8 +248,7 @@ impl OpenBatch {
             None => encoded.write_to(size, &mut self.chain.sink(spare)),
         }
         self.chain.check();
-        self.details.push(Detail::of(record));
-        self.core.count(size.total(), record.timestamp_ms)
+        self.count(record, size.total())
     }
 
     /// Writes a record if that is all there is to do, and returns its index.
@@ -270,24 +259,33 @@ impl OpenBatch {
             return None;
         }
         let encoded = self.encode(record);
-        let len = match encoded.write_short(self.chain.spare_mut(self.slack)) {
-            Some(len) => {
-                self.chain.advance(len);
-                len
-            }
+        let spare = self.chain.spare_mut(self.slack);
+        let len = match encoded.write_short(spare) {
+            Some(len) => len,
             None => {
                 let size = encoded.encoded_size();
-                let len = size.total();
-                if len > self.slack {
+                if size.total() > spare.len() {
                     return None;
                 }
-                encoded.write_to(size, &mut SliceSink::new(self.chain.contiguous(len)?));
-                len
+                encoded.write_to(size, &mut SliceSink::new(spare));
+                size.total()
             }
         };
+        self.chain.advance(len);
         self.slack -= len;
+        Some((self.count(record, len), len))
+    }
+
+    /// One more record, which takes `len` bytes; its index comes back.
+    #[inline]
+    fn count(&mut self, record: &Record<'_>, len: usize) -> u32 {
         self.details.push(Detail::of(record));
-        Some((self.core.count(len, record.timestamp_ms), len))
+        let core = &mut self.core;
+        let index = core.record_count;
+        core.record_count += 1;
+        core.max_timestamp_ms = core.max_timestamp_ms.max(record.timestamp_ms);
+        core.record_len_max = core.record_len_max.max(len);
+        index
     }
 
     /// Up to `limit` bytes may be written before somebody has to look; fewer if a chunk ends or the checksum falls behind.

@@ -293,8 +293,8 @@ impl Handle {
         entered.transpose().map_err(refused)
     }
 
-    /// The whole path of a record that need not wait. In one piece, and its refusals behind a pointer: a result that is
-    /// handed from function to function through memory costs more than what they do.
+    /// The whole path of a record that need not wait. Its refusals are behind a pointer, so that the result fits in registers:
+    /// one that is handed from function to function through memory costs more than what they do.
     #[inline]
     fn append(
         &self,
@@ -314,10 +314,7 @@ impl Handle {
             timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.shared.clock.wall_ms()),
         };
         let chosen = self.choose(topic, &layout, record)?;
-        let number = match chosen {
-            Some(number) => number as usize,
-            None => topic.lanes().sticky().current(&layout.view()) as usize,
-        };
+        let number = number(topic, &layout, chosen);
         // A choice is made among the partitions of this very layout, which has at least one.
         let partition = &layout.partitions[number];
         let entered = self.enter(transaction)?;
@@ -341,10 +338,7 @@ impl Handle {
         chosen: Option<u32>,
     ) -> Result<Delivery, Box<Refusal>> {
         let sticky = topic.lanes().sticky();
-        let mut number = match chosen {
-            Some(number) => number as usize,
-            None => sticky.current(&layout.view()) as usize,
-        };
+        let mut number = number(topic, layout, chosen);
         let mut detours = 0;
         loop {
             let partition = &layout.partitions[number];
@@ -667,6 +661,15 @@ impl Handle {
     fn deadline(&self) -> Deadline {
         let now: Time = self.shared.clock.now();
         Deadline::new(Arc::clone(&self.shared.waits), now + self.shared.config.max_block)
+    }
+}
+
+/// The partition that was chosen, or the one that is the thread's now.
+#[inline]
+fn number(topic: &Topic, layout: &Layout, chosen: Option<u32>) -> usize {
+    match chosen {
+        Some(number) => number as usize,
+        None => topic.lanes().sticky().current(&layout.view()) as usize,
     }
 }
 
