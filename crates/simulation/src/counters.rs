@@ -86,6 +86,7 @@ counters! {
     truncations: "truncations",
     topics_recreated: "topics deleted and created anew under a Produce by id",
     outlived: "batches refused by a deleted topic, after another was acked when the next topic was known",
+    outlived_hints: "leader hints of a deleted topic, when the next topic was known",
     partitions_grown: "topics that got more partitions",
     sequence_wraps: "sequences that began again after the last",
     new_producer_ids: "producer ids whose epochs were used up",

@@ -47,6 +47,7 @@ pub(crate) const MUTANTS: &[&str] = &[
     // Time and limits.
     "close forgets what is being compressed",
     "expiry drops",
+    "leader hints of a deleted topic are taken",
     "leader hints of any age are taken",
     "linger never ends",
     "max.in.flight is not kept",

@@ -503,7 +503,8 @@ impl Wire {
     }
 
     /// Counts a batch that is refused because its topic was deleted, if another one of the partition was acked meanwhile, when
-    /// the producer knew of the next topic already: what goes to that one between the two answers overtakes the batch.
+    /// the producer knew of the next topic already: what goes to that one between the two answers overtakes the batch. And
+    /// counts the leaders that such a late answer names.
     fn note_outlived(
         &mut self,
         request: &Outstanding,
@@ -511,9 +512,13 @@ impl Wire {
         answer: &PartitionProduceResponse,
         counters: &mut Counters,
     ) {
+        let is_outlived = self.topics.is_outlived(batch.lane.0, batch.topic_id);
+        if is_outlived && answer.current_leader.leader_id >= 0 {
+            counters.outlived_hints += 1;
+        }
         match ErrorCode::from(answer.error_code) {
             ErrorCode::UNKNOWN_TOPIC_ID if request.is_left_behind => counters.outlived += 1,
-            ErrorCode::NONE if self.topics.is_outlived(batch.lane.0, batch.topic_id) => {
+            ErrorCode::NONE if is_outlived => {
                 for other in self.outstanding.values_mut() {
                     let same = |other: &Flying| (other.lane, other.topic_id) == (batch.lane, batch.topic_id);
                     other.is_left_behind |= other.batches.iter().any(same);

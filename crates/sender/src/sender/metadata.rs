@@ -284,10 +284,13 @@ impl Sender {
         let recreated = answer.topic_id != Uuid::ZERO && answer.topic_id != self.metadata.topics[index].id;
         if recreated {
             let before = std::mem::replace(&mut self.metadata.topics[index].id, answer.topic_id);
-            // A cluster that has learnt to give ids has not made the topic anew.
-            if before != Uuid::ZERO {
-                for &slot in &self.metadata.topics[index].partitions {
-                    self.partitions[slot].begin_anew();
+            for &slot in &self.metadata.topics[index].partitions {
+                let state = &mut self.partitions[slot];
+                // As in Java's `Metadata`: whatever the epochs of the old topic were, those of this one are news.
+                state.leader_epoch = -1;
+                // A cluster that has learnt to give ids has not made the topic anew.
+                if before != Uuid::ZERO {
+                    state.begin_anew();
                 }
             }
         }
@@ -299,7 +302,7 @@ impl Sender {
         );
         let mut moved = false;
         for partition in &answer.partitions {
-            moved |= self.handle_leader(index, partition, recreated, now);
+            moved |= self.handle_leader(index, partition, now);
         }
         // An idle topic shows nothing, although everything is known.
         let shown = self.metadata.topics[index].shared.partition_count().is_some();
@@ -350,13 +353,7 @@ impl Sender {
     }
 
     /// True if the leader is another one now.
-    fn handle_leader(
-        &mut self,
-        index: usize,
-        answer: &MetadataResponsePartition,
-        recreated: bool,
-        now: Time,
-    ) -> bool {
+    fn handle_leader(&mut self, index: usize, answer: &MetadataResponsePartition, now: Time) -> bool {
         let number = usize::try_from(answer.partition_index).unwrap_or(usize::MAX);
         let Some(&slot) = self.metadata.topics[index].partitions.get(number) else {
             return false;
@@ -366,7 +363,7 @@ impl Sender {
         }
         let state = &self.partitions[slot];
         // An answer of a broker that lags behind what another one told.
-        if !recreated && answer.leader_epoch >= 0 && answer.leader_epoch < state.leader_epoch {
+        if answer.leader_epoch >= 0 && answer.leader_epoch < state.leader_epoch {
             return false;
         }
         let leader =
@@ -375,10 +372,12 @@ impl Sender {
     }
 
     /// A hint from a Produce answer (KIP-951): taken only if it is news. True if it was; the topic has to be published
-    /// then.
+    /// then. None are the hints about a topic that was deleted meanwhile: its epochs may be higher than any that the next
+    /// topic of the name has for long, and metadata would not lead away from that leader.
     pub(super) fn learn_leader(&mut self, slot: usize, leader: i32, epoch: i32, now: Time) -> bool {
-        let news =
-            leader >= 0 && epoch > self.partitions[slot].leader_epoch && self.nodes.contains_key(&leader);
+        let state = &self.partitions[slot];
+        let outlived = state.outlived && !mutant!("leader hints of a deleted topic are taken");
+        let news = leader >= 0 && epoch > state.leader_epoch && !outlived && self.nodes.contains_key(&leader);
         let news = news || (mutant!("leader hints of any age are taken") && self.nodes.contains_key(&leader));
         if news {
             self.set_leader(slot, Some(leader), epoch, now);

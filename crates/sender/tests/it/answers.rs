@@ -102,6 +102,31 @@ fn an_answer_is_about_the_topic_that_was_asked_for_although_another_has_its_name
     assert_eq!(metadata.offset(), Some(7));
 }
 
+/// Else metadata of the new topic, whose epochs are lower, would be taken for an old answer for ever.
+#[test]
+fn a_leader_of_a_topic_that_was_made_anew_is_not_learnt_from_an_answer_about_the_old_one() {
+    let (mut world, delivery, (node, request)) = world_with_a_topic_that_was_made_anew();
+    let moved = PartitionProduceResponse {
+        error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+        base_offset: -1,
+        current_leader: LeaderIdAndEpoch {
+            leader_id: 2,
+            leader_epoch: 6,
+            ..LeaderIdAndEpoch::default()
+        },
+        ..PartitionProduceResponse::default()
+    };
+    world.respond(node, &request, &one_partition(OLD, moved));
+    world.until_request();
+    world.answer_metadata_of(NEW, ErrorCode::NONE, &[1], 0);
+    world.turn();
+    let (node, request) = world.next_request(ApiKey::PRODUCE);
+    assert_eq!(node, 1, "who leads the new topic");
+    let acked = PartitionProduceResponse::default();
+    world.respond(node, &request, &one_partition(NEW, acked));
+    assert!(delivery.outcome().expect("it was acked").is_ok());
+}
+
 #[test]
 fn a_broker_that_does_not_know_the_topic_any_more_has_appended_nothing() {
     let (mut world, delivery, (node, request)) = world_with_a_topic_that_was_made_anew();

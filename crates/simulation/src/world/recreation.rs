@@ -24,6 +24,9 @@ const AMBUSHES_MAX: u32 = 30;
 /// The first is appended, and its answer held on the way back. The second is held on the way there, and comes when the topic
 /// is gone. Meanwhile the producer hears of the next topic from another broker. Then it learns that the first batch is
 /// acked, and a little later that the second one is not.
+///
+/// Or the leaders move before the first arrives. Then its late answer names a leader of the deleted topic, in an epoch that
+/// the next topic has not reached.
 #[derive(Debug, Default)]
 pub(super) struct Ambush {
     laid: u32,
@@ -118,10 +121,30 @@ impl World {
         let link = &mut self.links[index];
         link.up.hold(self.now + there);
         link.down.hold(until);
+        let broker = link.broker;
+        if self.random.u32(..100) < 30 {
+            self.lead_away(broker);
+        }
         Hold {
             link: index,
             since: self.now,
             until,
+        }
+    }
+
+    /// What a broker leads is led by others from now on.
+    fn lead_away(&mut self, broker: i32) {
+        for (topic, partitions) in self.scenario.topics.clone() {
+            for partition in 0..partitions {
+                let Ok(state) = self.cluster.partition_state(&topic, partition) else {
+                    continue;
+                };
+                let to = state.in_sync.into_iter().find(|&other| other != broker);
+                if let Some(to) = to.filter(|_| state.leader == broker) {
+                    let moved = self.cluster.move_leader(&topic, partition, to, false);
+                    self.known(moved);
+                }
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl World {
     }
 
     /// The brokers and topics that trouble is drawn for are the cluster's own.
-    fn known(&self, result: Result<(), ottla_broker::Unknown>) {
+    pub(super) fn known(&self, result: Result<(), ottla_broker::Unknown>) {
         if let Err(error) = result {
             self.desk.fail(error.to_string());
         }
