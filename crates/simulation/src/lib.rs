@@ -50,6 +50,7 @@ mod payload;
 mod plan;
 mod queue;
 mod scenario;
+mod throttles;
 mod topics;
 mod trace;
 mod transactions;

@@ -9,6 +9,7 @@ use crate::markers::Markers;
 use crate::numbering::{Content, Numbering};
 use crate::payload::Payload;
 use crate::scenario::{Promise, Scenario};
+use crate::throttles::Throttles;
 use crate::topics::Topics;
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -93,8 +94,7 @@ pub(crate) struct Wire {
     outstanding: BTreeMap<u64, Outstanding>,
     /// Produce requests in flight, by node.
     by_node: BTreeMap<i32, usize>,
-    /// Until when a node wants to be left alone.
-    throttled: BTreeMap<i32, Time>,
+    throttles: Throttles,
     /// The sequence of a producer's first record in a partition.
     first_sequence: i32,
     transactional: bool,
@@ -115,7 +115,7 @@ impl Wire {
             lanes: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             by_node: BTreeMap::new(),
-            throttled: BTreeMap::new(),
+            throttles: Throttles::default(),
             first_sequence: if scenario.transactional {
                 0
             } else {
@@ -148,7 +148,7 @@ impl Wire {
             }
         }
         self.by_node.clear();
-        self.throttled.clear();
+        self.throttles = Throttles::default();
         self.calls.clear();
         self.markers = Markers::default();
         self.topics.restart();
@@ -171,6 +171,11 @@ impl Wire {
         let second = batches
             .find(|batch| self.topics.is_current(batch.lane.0, batch.topic_id) && !seen.insert(batch.lane));
         second.map(|batch| usize::from(batch.lane.0))
+    }
+
+    /// A broker was killed.
+    pub(crate) fn died(&mut self, node: i32) {
+        self.throttles.died(node);
     }
 
     /// The topic was created anew.
@@ -199,13 +204,7 @@ impl Wire {
         counters: &mut Counters,
         trace: &Trace,
     ) -> Result<(), String> {
-        if let Some(&until) = self.throttled.get(&node)
-            && now < until
-        {
-            return Err(format!(
-                "a request to broker {node}, which wants none before {until}"
-            ));
-        }
+        self.throttles.sent(now, node, request)?;
         let call = Call::read(request);
         if call.is_some() || request.api_key == ApiKey::PRODUCE.0 {
             self.markers.sent(now, request.id, call, counters);
@@ -390,6 +389,14 @@ impl Wire {
         }
         self.markers.ended(now, id, &end);
         self.topics.ended(id, &end);
+        if let Some((node, by)) = self.throttles.ended(now, id, &end) {
+            counters.throttles += 1;
+            // The broker answers what it has got later, too.
+            let same = |other: &&mut Outstanding| other.node == node && other.due < Time::MAX;
+            for other in self.outstanding.values_mut().filter(same) {
+                other.due += by;
+            }
+        }
         let Some(request) = self.outstanding.remove(&id) else {
             return Ok(());
         };
@@ -455,17 +462,6 @@ impl Wire {
         counters: &mut Counters,
         trace: &Trace,
     ) -> Result<(), String> {
-        if answer.throttle_time_ms > 0 {
-            counters.throttles += 1;
-            let until = now + Duration::from_millis(answer.throttle_time_ms as u64);
-            let known = self.throttled.entry(request.node).or_default();
-            *known = (*known).max(until);
-            // The broker answers what it has got later, too.
-            let same = |other: &&mut Outstanding| other.node == request.node && other.due < Time::MAX;
-            for other in self.outstanding.values_mut().filter(same) {
-                other.due += Duration::from_millis(answer.throttle_time_ms as u64);
-            }
-        }
         let mut told = Vec::new();
         for topic in answer.responses {
             let Ok(index) = self.topics.index(&topic.name, topic.topic_id) else {

@@ -32,8 +32,7 @@ impl World {
             }
             Trouble::Kill { broker, back } => {
                 counters.kills += 1;
-                let killed = self.cluster.kill_broker(broker);
-                self.known(killed);
+                self.kill(broker);
                 return Some(back);
             }
             Trouble::KillLeader { back } => {
@@ -98,13 +97,18 @@ impl World {
         }
     }
 
+    fn kill(&mut self, broker: i32) {
+        let killed = self.cluster.kill_broker(broker);
+        self.known(killed);
+        self.wire.died(broker);
+    }
+
     fn kill_leader(&mut self, back: Duration) -> Option<Duration> {
         let (topic, partitions) = self.random.choice(&self.scenario.topics)?.clone();
         let partition = self.random.i32(0..partitions);
         let leader = self.cluster.partition_state(&topic, partition).ok()?.leader;
         if leader > 0 {
-            let killed = self.cluster.kill_broker(leader);
-            self.known(killed);
+            self.kill(leader);
             let trouble = Trouble::Kill { broker: leader, back };
             self.queue.push(self.now + back, Event::Relief(trouble));
         }
@@ -237,6 +241,10 @@ impl World {
             .note(self.now, "relief", [0, 0], format_args!("{trouble:?}"));
         match *trouble {
             Trouble::Kill { broker, .. } | Trouble::Freeze { broker, .. } => {
+                if let Trouble::Kill { .. } = trouble {
+                    // The last of its answers may have come since it died.
+                    self.wire.died(broker);
+                }
                 let started = self.cluster.start_broker(broker);
                 self.known(started);
             }
