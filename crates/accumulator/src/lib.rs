@@ -55,6 +55,7 @@ mod memory;
 mod partition;
 mod payload;
 mod ready;
+mod short_lock;
 mod split;
 mod sync;
 

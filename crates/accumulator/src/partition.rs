@@ -5,10 +5,10 @@ use crate::delivery::{Completion, Delivery};
 use crate::details::Details;
 use crate::memory::{Account, CHUNK_SIZES, Chunk, Denied, MemoryWait, Reservation};
 use crate::payload::ChunkChain;
+use crate::short_lock::ShortLock;
 use crate::{Accumulator, ready::Urgency};
 use ottla_protocol::records::{BATCH_HEADER_SIZE, Header, RecordRef};
 use ottla_time::{Clock, Time, mutant, points};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ pub struct Partition {
     slot: usize,
     ratio: Arc<CompressionRatio>,
     account: Account,
-    state: Mutex<State>,
+    state: ShortLock<State>,
 }
 
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ impl Partition {
             slot,
             ratio,
             account,
-            state: Mutex::default(),
+            state: ShortLock::default(),
         }
     }
 
@@ -284,6 +284,9 @@ impl Partition {
                     full,
                     accumulator.batch_size(),
                 );
+                if full {
+                    open.check_rest();
+                }
                 let wake = full && self.tell(accumulator, &mut state.told, Urgency::Ready);
                 open.set_slack(accumulator.slack(open.payload_len(), state.untold_bytes));
                 return Ok(Appended {
@@ -315,7 +318,8 @@ impl Partition {
         // What does not fit closes the batch even if there is no memory for the next one: it is as full as it gets, and
         // sending it is what makes memory.
         let closed_one = state.open.is_some();
-        if let Some(open) = state.open.take() {
+        if let Some(mut open) = state.open.take() {
+            open.check_rest();
             let closed = state.close(open);
             state.closed.push_back(closed);
         }

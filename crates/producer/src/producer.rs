@@ -20,11 +20,15 @@ use ottla_metrics::{ClientSensor, Metric, Metrics, MetricsConfig};
 use ottla_network::transport::{Connector, NetworkDriver, Resolver, TcpConnector};
 use ottla_network::{Network, NetworkConfig};
 use ottla_partitioning::Partitioner;
+use ottla_protocol::records::Header;
 use ottla_protocol::wire::Uuid;
-use ottla_sender::{Acks, Address, Handle, PartitionInfo, Sealer, Sender, SenderConfig, TransactionConfig};
+use ottla_sender::{
+    Acks, Address, Handle, PartitionInfo, Sealer, Sender, SenderConfig, TransactionConfig, Unsent,
+};
 use ottla_time::Clock;
 use std::fmt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -94,28 +98,59 @@ impl Producer {
     /// If this future is dropped before it is ready, nothing was queued.
     #[inline]
     pub async fn send(&self, record: &Record<'_>) -> Result<Delivery, Error> {
+        let mut unsent = None;
+        match self.send_now(record, &mut unsent) {
+            Some(delivery) => Ok(Delivery::from(delivery)),
+            None => self.send_later(record, unsent).await,
+        }
+    }
+
+    /// Queues a record that nobody looks at, if nothing has to be waited for. `None` leaves in `unsent` how far it came.
+    #[inline(never)]
+    fn send_now(&self, record: &Record<'_>, unsent: &mut Option<Unsent>) -> Option<ottla_sender::Delivery> {
         if self.inner.observers.are_there() {
-            // Boxed, so that the future of a send that nobody looks at is small.
-            return Box::pin(self.send_observed(record, None)).await;
+            return None;
         }
-        let headers = record.wire_headers();
-        let send = record.as_send(&headers);
+        match record.borrowed_headers() {
+            Some(headers) => self.queue(record, headers, unsent),
+            None => self.queue(record, &record.wire_headers(), unsent),
+        }
+    }
+
+    #[inline(always)]
+    fn queue(
+        &self,
+        record: &Record<'_>,
+        headers: &[Header<'_>],
+        unsent: &mut Option<Unsent>,
+    ) -> Option<ottla_sender::Delivery> {
+        let send = record.as_send(headers);
         let handle = &self.inner.handle;
-        let found;
-        let topic = match record.topic_ref() {
-            TopicRef::Handle(topic) => &topic.0,
-            TopicRef::Name(name) => {
-                found = handle.topic(name);
-                &found
-            }
-        };
-        match handle.send_now(topic, &send) {
-            Ok(delivery) => Ok(Delivery::from(delivery)),
-            // Boxed, so that the future of a send that need not wait is small.
-            Err(unsent) => Ok(Delivery::from(
-                Box::pin(handle.send_later(topic, &send, unsent)).await?,
-            )),
+        match record.topic_ref() {
+            TopicRef::Handle(topic) => handle.send_now(&topic.0, &send, unsent),
+            TopicRef::Name(name) => handle.send_now(&handle.topic(name), &send, unsent),
         }
+    }
+
+    /// The rest of a send that [`send_now`](Producer::send_now) did not finish. Boxed, so that the future of a send that need
+    /// not wait is small, and becomes one with the caller's.
+    #[cold]
+    #[inline(never)]
+    fn send_later<'a>(
+        &'a self,
+        record: &'a Record<'_>,
+        unsent: Option<Unsent>,
+    ) -> Pin<Box<dyn Future<Output = Result<Delivery, Error>> + Send + 'a>> {
+        Box::pin(async move {
+            if self.inner.observers.are_there() {
+                return self.send_observed(record, None).await;
+            }
+            let headers = record.wire_headers();
+            let send = record.as_send(&headers);
+            let topic = self.topic_of(record);
+            let delivery = self.inner.handle.send_later(&topic, &send, unsent).await?;
+            Ok(Delivery::from(delivery))
+        })
     }
 
     /// Queues a record now or not at all. An error that [would have to wait](Error::would_wait) is no more than that:

@@ -288,8 +288,16 @@ impl<'a> Record<'a> {
         &self.topic
     }
 
-    /// The headers in the form in which they are sent.
+    /// The headers, if they are in the form in which they are sent.
     #[inline]
+    pub(crate) fn borrowed_headers(&self) -> Option<&[Header<'a>]> {
+        match &self.headers {
+            Headers::Borrowed(headers) => Some(headers),
+            Headers::Mixed(_) => None,
+        }
+    }
+
+    /// The headers in the form in which they are sent.
     pub(crate) fn wire_headers(&self) -> Cow<'_, [Header<'_>]> {
         match &self.headers {
             Headers::Borrowed(headers) => Cow::Borrowed(headers),

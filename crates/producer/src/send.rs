@@ -166,7 +166,7 @@ impl Producer {
         }
     }
 
-    fn topic_of(&self, record: &Record<'_>) -> Arc<ottla_sender::Topic> {
+    pub(crate) fn topic_of(&self, record: &Record<'_>) -> Arc<ottla_sender::Topic> {
         match record.topic_ref() {
             TopicRef::Handle(topic) => Arc::clone(&topic.0),
             TopicRef::Name(name) => self.handle().topic(name),

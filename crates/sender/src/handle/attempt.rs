@@ -53,22 +53,22 @@ impl Handle {
 impl Attempt<'_> {
     /// Queues the record now; `None` if that has to [`wait`](Attempt::wait) for something.
     pub fn append(&mut self) -> Result<Option<Delivery>, SendError> {
-        let appended = self
-            .handle
-            .append(self.topic, self.record, self.permits.as_mut(), self.transaction);
-        match appended {
-            Ok(delivery) => Ok(Some(delivery)),
-            Err(refusal) => match *refusal {
-                Refusal::Final(error) => {
-                    self.handle.shared.measure_refused(&error);
-                    Err(error)
-                }
-                obstacle => {
-                    self.obstacle = Some(Box::new(obstacle));
-                    Ok(None)
-                }
-            },
+        self.obstacle = None;
+        let appended = self.handle.append(
+            self.topic,
+            self.record,
+            self.permits.as_mut(),
+            self.transaction,
+            &mut self.obstacle,
+        );
+        let last = self
+            .obstacle
+            .take_if(|obstacle| matches!(**obstacle, Refusal::Final(_)));
+        if let Some(Refusal::Final(error)) = last.map(|last| *last) {
+            self.handle.shared.measure_refused(&error);
+            return Err(error);
         }
+        Ok(appended)
     }
 
     /// Waits for what the last [`append`](Attempt::append) lacked.
@@ -131,17 +131,6 @@ impl Attempt<'_> {
 
     /// What a caller that does not wait is told; metadata that is missing is asked for.
     pub fn give_up(self) -> TrySendError {
-        match self.obstacle.map(|obstacle| *obstacle) {
-            Some(Refusal::Metadata { .. }) => {
-                self.handle.want(self.topic);
-                TrySendError::Metadata
-            }
-            Some(Refusal::Final(error)) => TrySendError::Refused(error),
-            _ => {
-                // The sender must not linger over what holds the memory.
-                self.handle.shared.wakeup.notify();
-                TrySendError::Memory
-            }
-        }
+        self.handle.try_later(self.topic, self.obstacle)
     }
 }
