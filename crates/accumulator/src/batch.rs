@@ -14,6 +14,7 @@ use crate::flush::FlushTicket;
 use crate::memory::{CHUNK_SIZES, Chunk, Reservation, class_for};
 use crate::partition::{CompressionRatio, Record};
 use crate::payload::ChunkChain;
+use crate::prefetch;
 use crate::split::{self, ExactBytes, Half, PART_STATE_BYTES};
 use bytes::Bytes;
 use ottla_protocol::compression::{Codec, CompressError, Compression, Compressor};
@@ -251,13 +252,16 @@ impl OpenBatch {
         self.count(record, size.total())
     }
 
-    /// Writes a record if that is all there is to do, and returns its index.
+    /// Writes a record if that is all there is to do; the outcome to come, and how many bytes it takes.
     #[inline]
-    pub(crate) fn push_within_slack(&mut self, record: &Record<'_>) -> Option<(u32, usize)> {
+    pub(crate) fn push_within_slack(&mut self, record: &Record<'_>) -> Option<(Delivery, usize)> {
         let is_paid = self.core.record_count < self.core.outcomes_paid && self.details.has_room();
         if self.slack == 0 || !is_paid {
             return None;
         }
+        // Before anything is written: to share the batch is a locked operation, unless this thread has the share of the record
+        // before, and would wait for the writes, which go to memory that is in no cache if there are many partitions.
+        let delivery = self.delivery(self.core.record_count);
         let encoded = self.encode(record);
         let spare = self.chain.spare_mut(self.slack);
         let len = match encoded.write_short(spare) {
@@ -271,9 +275,12 @@ impl OpenBatch {
                 size.total()
             }
         };
+        // For the next record.
+        prefetch::beginning(&spare[len..]);
         self.chain.advance(len);
         self.slack -= len;
-        Some((self.count(record, len), len))
+        self.count(record, len);
+        Some((delivery, len))
     }
 
     /// One more record, which takes `len` bytes; its index comes back.

@@ -1,6 +1,7 @@
 //! What a record's own metadata tells of it: kept by its batch, so that a delivery is two words.
 
 use crate::partition::Record;
+use crate::prefetch;
 
 /// What an acknowledgement does not tell of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(crate) struct Details {
 /// As many as a batch [pays for](crate::batch) at most at a time.
 pub(crate) const BLOCK_LEN: usize = 256;
 
+/// How far ahead memory is asked for: a line of the cache.
+const AHEAD: usize = prefetch::LINE / size_of::<Detail>();
+
 impl Details {
     /// None yet, of about this many.
     pub(crate) fn expecting(count: usize) -> Details {
@@ -61,6 +65,9 @@ impl Details {
             self.begin_block();
         }
         self.last.push(detail);
+        if let Some(place) = self.last.spare_capacity_mut().get(AHEAD) {
+            prefetch::place(place);
+        }
     }
 
     #[cold]

@@ -54,6 +54,7 @@ mod loom_tests;
 mod memory;
 mod partition;
 mod payload;
+mod prefetch;
 mod ready;
 mod short_lock;
 mod split;

@@ -232,9 +232,9 @@ impl Partition {
             return None;
         }
         let open = state.open.as_mut()?;
-        let (index, len) = open.push_within_slack(record)?;
+        let (delivery, len) = open.push_within_slack(record)?;
         state.untold_bytes += len;
-        Some(open.delivery(index))
+        Some(delivery)
     }
 
     /// Appends one record to the open batch, or opens another. `permits` pays for new memory if the pool has none; what

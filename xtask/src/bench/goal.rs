@@ -294,6 +294,7 @@ mod tests {
             client: client.name().to_owned(),
             round: 0,
             load: 0.0,
+            round_trip_ns: 0.0,
             report: Some(Report {
                 client: client.name().to_owned(),
                 records: 1_000_000,

@@ -9,6 +9,7 @@ use crate::project;
 
 mod case;
 mod client;
+mod distance;
 mod goal;
 mod instructions;
 mod payload;

@@ -49,11 +49,16 @@ fn head(run: &Run) -> String {
     let load = load.map_or("unknown".to_owned(), |load| {
         format!("{:.1} ({:.1} to {:.1})", load.median, load.least, load.greatest)
     });
+    let trip = run.round_trip_ns();
+    let trip = trip.map_or("unknown".to_owned(), |trip| shown(Some(trip), 1.0, 0));
     format!(
         "# Benchmarks\n\nWritten by `{}` from one run; the last section is by hand. Run it on your own machine.\n\n\
          - {} × {}, {gibibytes:.0} GiB, {}, {}, commit {}.\n\
          - Load of the machine during the run: {load}. One client and its broker make about 2. What is above that \
          was other work: then CPU for each record still compares, records/s and latencies hardly do.\n\
+         - A cache line from one thread to another and back took {trip} ns, measured before each client's turn: it depends \
+         on where a hypervisor has put the two cores. What hands data between threads depends on it, most of all with \
+         small batches on two cores.\n\
          - {} rounds, in each round all clients do each case in turns, another one first each time. Medians, and \
          the range in parentheses. Less than 10 % is a tie.\n\
          - CPU is user and system time of the client's process, between the end of its warm-up and the last \
@@ -105,7 +110,8 @@ pub(super) fn tables(run: &Run) -> String {
 
 fn table(run: &Run, case: &Case) -> String {
     let loads = run.samples.iter().filter(|sample| sample.case == case.name);
-    let load = Spread::of(loads.map(|sample| sample.load)).map_or(0.0, |load| load.median);
+    let load = Spread::of(loads.clone().map(|sample| sample.load)).map_or(0.0, |load| load.median);
+    let trip = shown(Spread::of(loads.map(|sample| sample.round_trip_ns)), 1.0, 0);
     let mut text = format!("\n### {} (`{}`)\n\n", case.title, case.name);
     let latency = case.metric == Metric::Latency;
     text += if latency {
@@ -141,7 +147,10 @@ fn table(run: &Run, case: &Case) -> String {
             let _ = writeln!(text, "| {name} | failed: {error} |");
         }
     }
-    let _ = writeln!(text, "\nLoad of the machine: {load:.1}.");
+    let _ = writeln!(
+        text,
+        "\nLoad of the machine: {load:.1}. Between threads and back: {trip} ns."
+    );
     text
 }
 

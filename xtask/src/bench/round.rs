@@ -13,8 +13,8 @@ use anyhow::{Context as _, bail};
 
 use super::case::{Amount, Case, Mode, Target};
 use super::client::{self, Client, Program};
-use super::payload;
 use super::sample::{Machine, Report, Run, Sample};
+use super::{distance, payload};
 use crate::kafka::MemoryCluster;
 use crate::project;
 
@@ -137,6 +137,7 @@ impl Bench {
                 (None, None) => bail!("no Kafka was started"),
             };
             let load = load().unwrap_or_default();
+            let round_trip_ns = distance::round_trip_ns();
             let files = (values.as_path(), keys.as_deref());
             let outcome = self.client(case, client, program, &bootstrap, files);
             let (report, error) = match outcome {
@@ -149,6 +150,7 @@ impl Bench {
                 client: client.name().to_owned(),
                 round,
                 load,
+                round_trip_ns,
                 report,
                 error,
             });

@@ -35,6 +35,9 @@ pub(super) struct Sample {
     pub(super) round: usize,
     /// How many others wanted a core: the machine's load over the last minute, when the client began.
     pub(super) load: f64,
+    /// What a cache line took from one thread to another one and back, just before.
+    #[serde(default)]
+    pub(super) round_trip_ns: f64,
     /// `None` if the client did not come to an end; then `error` says why.
     pub(super) report: Option<Report>,
     #[serde(default)]
@@ -190,6 +193,11 @@ impl Run {
     /// The load of the machine, over all samples.
     pub(super) fn load(&self) -> Option<Spread> {
         Spread::of(self.samples.iter().map(|sample| sample.load))
+    }
+
+    /// The way between two threads and back, over all samples.
+    pub(super) fn round_trip_ns(&self) -> Option<Spread> {
+        Spread::of(self.samples.iter().map(|sample| sample.round_trip_ns))
     }
 }
 
