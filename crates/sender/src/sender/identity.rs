@@ -71,8 +71,12 @@ impl Sender {
         self.send(node, request);
     }
 
-    pub(super) fn handle_producer_id(&mut self, version: i16, body: &Bytes, now: Time) {
-        match InitProducerIdResponse::decode(&mut Reader::from_bytes(body), version) {
+    pub(super) fn handle_producer_id(&mut self, node: i32, version: i16, body: &Bytes, now: Time) {
+        let answer = InitProducerIdResponse::decode(&mut Reader::from_bytes(body), version);
+        if let Ok(answer) = &answer {
+            self.throttle(node, answer.throttle_time_ms, now);
+        }
+        match answer {
             Ok(answer) if self.producer_id.request.handle_answer(&answer) => {
                 self.producer_id.failures = 0;
                 for slot in 0..self.partitions.len() {

@@ -34,7 +34,7 @@ impl Sender {
         };
         match request {
             InFlight::Metadata { version, .. } => self.handle_metadata(node, version, &body, now),
-            InFlight::ProducerId { version, .. } => self.handle_producer_id(version, &body, now),
+            InFlight::ProducerId { node, version } => self.handle_producer_id(node, version, &body, now),
             InFlight::Transaction { .. } => self.handle_transaction_answer(node, &body, now),
             InFlight::Telemetry { api, .. } => self.handle_telemetry(node, api, &body, now),
             InFlight::Produce {

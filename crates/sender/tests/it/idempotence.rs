@@ -1,6 +1,7 @@
 //! Once, and in order: what the sender does with identities and sequences.
 
 use crate::world::{PRODUCER_ID, Sent, World};
+use ottla_protocol::messages::InitProducerIdResponse;
 use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_sender::{Delivery, FailureKind, Persistence, SendRecord};
 use std::time::Duration;
@@ -38,6 +39,30 @@ fn in_flight(world: &mut World, values: &[&str]) -> Vec<Delivery> {
     let deliveries = values.iter().map(|value| world.send_to(0, value)).collect();
     world.turn();
     deliveries
+}
+
+/// KIP-219: any answer may ask for it.
+#[test]
+fn a_broker_that_throttles_in_the_answer_of_an_init_producer_id_is_left_alone() {
+    let mut world = World::new(|config, _| config.idempotent = true);
+    let topic = world.handle.topic(crate::world::TOPIC);
+    let early = world.handle.try_send(&topic, &SendRecord::default());
+    assert!(early.is_err(), "no metadata yet");
+    world.turn();
+    while world.requests[0].1.api_key != ApiKey::INIT_PRODUCER_ID.0 {
+        world.answer_metadata(&LEADERS);
+    }
+    let (throttling, request) = world.next_request(ApiKey::INIT_PRODUCER_ID);
+    let answer = InitProducerIdResponse {
+        throttle_time_ms: 10_000,
+        error_code: ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.0,
+        ..InitProducerIdResponse::default()
+    };
+    let answered = world.now();
+    world.respond(throttling, &request, &answer);
+    let to_it = |world: &World| world.requests.iter().any(|(node, _)| *node == throttling);
+    world.run_until(answered + Duration::from_millis(9_999));
+    assert!(!to_it(&world));
 }
 
 fn answer(world: &mut World, code: ErrorCode, base_offset: i64) -> Sent {
