@@ -1,5 +1,6 @@
-//! How much Ottla allocates for each record, of 100 bytes and with default settings: `peer_allocations BOOTSTRAP TOPIC`
-//! prints the number for records whose deliveries are dropped, and for those whose deliveries are awaited.
+//! How much Ottla allocates for each record of 100 bytes: `peer_allocations BOOTSTRAP TOPIC` prints the number for records
+//! whose deliveries are dropped, and for those whose deliveries are awaited, with default settings; and, as `alone`, with
+//! batches so large that what they allocate does not show: what is left is a record's own.
 //!
 //! A program of its own, because counting costs: nothing is measured in time here.
 
@@ -16,6 +17,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const WARM_UP: u64 = 500_000;
 const RECORDS: u64 = 1_000_000;
+/// As the cases of the comparison have them.
+const LARGE_BATCH_BYTES: usize = 1_000_000;
 /// How many deliveries are outstanding where each is awaited.
 const OUTSTANDING: usize = 10_000;
 
@@ -24,10 +27,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(bootstrap), Some(topic)) = (arguments.next(), arguments.next()) else {
         return Err("usage: peer_allocations BOOTSTRAP TOPIC".into());
     };
-    let producer = Producer::builder().bootstrap_servers(bootstrap).build()?;
-    let topic = producer.topic(&topic);
-    let record = Record::to(&topic).value(&[0x5a_u8; 100]);
-    for (name, window) in [("dropped", 0), ("awaited", OUTSTANDING)] {
+    let large = LARGE_BATCH_BYTES.to_string();
+    for (name, window, batch_size) in [
+        ("dropped", 0, None),
+        ("awaited", OUTSTANDING, None),
+        ("alone", 0, Some(large)),
+    ] {
+        let builder = Producer::builder().bootstrap_servers(&bootstrap);
+        let producer = match batch_size {
+            None => builder.build()?,
+            Some(bytes) => builder.set("batch.size", bytes).build()?,
+        };
+        let topic = producer.topic(&topic);
+        let record = Record::to(&topic).value(&[0x5a_u8; 100]);
         wait(send(&producer, &record, window, WARM_UP))?;
         let region = Region::new(ALLOCATOR);
         wait(send(&producer, &record, window, RECORDS))?;
